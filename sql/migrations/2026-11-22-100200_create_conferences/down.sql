@@ -1,0 +1,4 @@
+DROP TABLE journal;
+DROP TABLE legs;
+DROP TABLE participants;
+DROP TABLE conferences;

@@ -1,0 +1,3 @@
+DROP TABLE charges;
+DROP TABLE tariff_rates;
+DROP TABLE tariffs;

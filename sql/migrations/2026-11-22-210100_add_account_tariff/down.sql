@@ -1,0 +1,2 @@
+ALTER TABLE conferences DROP COLUMN tariff;
+ALTER TABLE accounts DROP COLUMN tariff;

@@ -1,0 +1,3 @@
+DROP TABLE crossings;
+DROP TABLE switch_leases;
+DROP TABLE service_nodes;

@@ -1,0 +1,1 @@
+ALTER TABLE switch_nodes DROP COLUMN draining;
