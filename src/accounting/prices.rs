@@ -1,0 +1,115 @@
+//! The price lists in force, kept fresh from the database.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+
+use crate::billing::{Cdr, Charge, Component, Currency, Estimate, Liability, PayerTable, Tariff, WayOfEntry, estimate, rate_into};
+use crate::config::access_number;
+use crate::numbers::Numbering;
+use crate::storage::{self, Pool, StorageError};
+
+/// Changed when a tariff was imported: how many versions there are, and the newest import.
+pub type Mark = (usize, Option<Timestamp>);
+
+/// The tariffs by name, and who pays what.
+pub struct Prices {
+    tariffs: RwLock<Arc<BTreeMap<String, Arc<Tariff>>>>,
+    default: String,
+    payers: PayerTable,
+    currency: Currency,
+    numbering: Numbering,
+}
+
+impl Prices {
+    /// What accounts are charged by that have no tariff of their own is `default`.
+    #[must_use]
+    pub fn new(default: String, payers: PayerTable, currency: Currency, numbering: Numbering) -> Self {
+        Self { tariffs: RwLock::default(), default, payers, currency, numbering }
+    }
+
+    /// The currency of all tariffs.
+    #[must_use]
+    pub fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// The name of the tariff by which an account with this one, or with none of its own, is charged.
+    #[must_use]
+    pub fn name<'a>(&'a self, own: Option<&'a str>) -> &'a str {
+        own.unwrap_or(&self.default)
+    }
+
+    /// The tariff of this name; without any import one that has no rates, so that legs become `unrated` rows and raise the alarm.
+    #[must_use]
+    pub fn tariff(&self, name: &str) -> Arc<Tariff> {
+        let known = self.tariffs.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(name).cloned().unwrap_or_else(|| Arc::new(Tariff::new(name.into(), Vec::new())))
+    }
+
+    /// The charges of a leg by the tariff of this name. Its access number may be written as people read it.
+    #[must_use]
+    pub fn rate(&self, cdr: &Cdr, tariff: &str) -> Vec<Charge> {
+        let mut charges = Vec::new();
+        self.rate_into(cdr, &self.tariff(tariff), &mut charges);
+        charges
+    }
+
+    /// Like [`rate`](Self::rate), but adds the rows to `charges`: for rating many legs by a tariff that was looked up once.
+    pub fn rate_into(&self, cdr: &Cdr, tariff: &Tariff, charges: &mut Vec<Charge>) {
+        match cdr.access_number.as_deref() {
+            Some(number) if !is_normal(number) => {
+                let access_number = Some(access_number(number, &self.numbering).unwrap_or_default());
+                rate_into(&Cdr { access_number, ..cdr.clone() }, tariff, &self.payers, self.currency, 0, charges);
+            }
+            _ => rate_into(cdr, tariff, &self.payers, self.currency, 0, charges),
+        }
+    }
+
+    /// Whether a caller by this way over this access number costs the convener anything.
+    #[must_use]
+    pub fn convener_owes(&self, way: WayOfEntry, number: &str) -> bool {
+        let number = access_number(number, &self.numbering).ok();
+        Component::ALL.into_iter().any(|component| self.payers.liability(way, number.as_deref(), component) == Liability::CONVENER)
+    }
+
+    /// What calling a number costs the convener by the tariff of this name.
+    #[must_use]
+    pub fn estimate(&self, tariff: &str, number: &str, at: Timestamp) -> Estimate {
+        estimate(&self.tariff(tariff), &self.payers, number, at)
+    }
+
+    /// Reads all tariffs if something was imported since `mark`.
+    ///
+    /// # Errors
+    /// A fault of the database, or a stored tariff that cannot be read; the tariffs then stay as they were.
+    pub async fn refresh(&self, pool: &Pool, mark: &mut Option<Mark>) -> Result<(), StorageError> {
+        let mut connection = pool.get().await?;
+        let imported = storage::tariffs::list(&mut connection).await?;
+        let found = (imported.len(), imported.iter().map(|tariff| tariff.imported_at).max());
+        if *mark == Some(found) {
+            return Ok(());
+        }
+        let mut tariffs = BTreeMap::new();
+        for summary in imported {
+            if !tariffs.contains_key(&summary.name)
+                && let Some(tariff) = storage::tariffs::lookup(&mut connection, &summary.name).await?
+            {
+                tariffs.insert(summary.name, Arc::new(tariff));
+            }
+        }
+        *self.tariffs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tariffs);
+        *mark = Some(found);
+        Ok(())
+    }
+}
+
+/// Whether an access number needs no second look at its form: `+` and digits, as the configuration's are kept, or a short number.
+fn is_normal(number: &str) -> bool {
+    let (digits, fits) = match number.strip_prefix('+') {
+        Some(digits) => (digits, true),
+        None => (number, number.len() <= 8),
+    };
+    fits && !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,156 @@
+//! Telephone numbers: from what people type to the normal form that may be dialled.
+//!
+//! The normal form is `+` and digits (E.164), or a short number as it is.
+//! Short numbers are looked up before the library is asked: it would turn 19819 into a wrong international number.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// The longest text that is looked at.
+const LONGEST: usize = 40;
+
+/// What numbers this operator knows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Numbering {
+    /// Region of numbers without a country code (ISO 3166-1 alpha-2).
+    pub country: String,
+    /// Short numbers that are dialled as they are.
+    pub short_codes: Vec<String>,
+    /// Beginnings (in normal form) of numbers that are taken without asking the numbering plan: private ranges, laboratories.
+    pub accept_prefixes: Vec<String>,
+}
+
+impl Default for Numbering {
+    fn default() -> Self {
+        Self { country: "SI".into(), short_codes: Vec::new(), accept_prefixes: Vec::new() }
+    }
+}
+
+/// Why a text is not a number that can be dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NumberError {
+    /// Nothing was given.
+    #[error("a telephone number is needed")]
+    Empty,
+    /// More than any number has.
+    #[error("a telephone number has at most {LONGEST} characters")]
+    TooLong,
+    /// Something else than digits and the usual separators.
+    #[error("a telephone number holds digits, spaces, and + ( ) - / . only")]
+    Characters,
+    /// The numbering plan knows no such number.
+    #[error("there is no such number in the numbering plan; write it as +386 40 123 456 or 040 123 456")]
+    NotANumber,
+}
+
+impl Numbering {
+    /// The normal form of what somebody typed.
+    ///
+    /// # Errors
+    /// [`NumberError`] says what is wrong; nothing else ever reaches the switch.
+    pub fn normalise(&self, typed: &str) -> Result<String, NumberError> {
+        let typed = typed.trim_matches(' ');
+        if typed.is_empty() {
+            return Err(NumberError::Empty);
+        }
+        if typed.len() > LONGEST {
+            return Err(NumberError::TooLong);
+        }
+        if !typed.chars().enumerate().all(|(i, c)| c.is_ascii_digit() || (c == '+' && i == 0) || matches!(c, ' ' | '(' | ')' | '-' | '/' | '.')) {
+            return Err(NumberError::Characters);
+        }
+        let digits: String = typed.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+        if self.short_codes.contains(&digits) {
+            return Ok(digits);
+        }
+        let international = digits.strip_prefix("00").map_or_else(|| digits.clone(), |rest| format!("+{rest}"));
+        if self.accept_prefixes.iter().any(|prefix| international.starts_with(prefix.as_str())) && international.len() <= 16 {
+            return Ok(international);
+        }
+        let region = self.country.parse().ok();
+        let number = phonenumber::parse(region, &international).map_err(|_| NumberError::NotANumber)?;
+        if !phonenumber::is_valid(&number) {
+            return Err(NumberError::NotANumber);
+        }
+        Ok(number.format().mode(phonenumber::Mode::E164).to_string())
+    }
+
+    /// Whether a number in normal form belongs to this operator's country: by its country code, or as a short number.
+    #[must_use]
+    pub fn is_national(&self, number: &str) -> bool {
+        let Some(international) = number.strip_prefix('+') else { return true };
+        let region: Option<phonenumber::country::Id> = self.country.parse().ok();
+        let code = region.and_then(|region| phonenumber::metadata::DATABASE.by_id(region.as_ref())).map(phonenumber::Metadata::country_code);
+        code.is_some_and(|code| international.starts_with(&code.to_string()))
+    }
+}
+
+/// A number for the log: only its last three digits.
+pub struct Masked<'a>(pub &'a str);
+
+impl fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tail: String = self.0.chars().rev().take(3).collect();
+        write!(f, "…{}", tail.chars().rev().collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Numbering {
+        Numbering { country: "SI".into(), short_codes: vec!["19819".into()], accept_prefixes: vec!["+386599".into(), "77".into()] }
+    }
+
+    #[test]
+    fn one_number_in_many_writings() {
+        for typed in ["+386 1 309 93 96", "01 309 93 96", "013099396", "00386 1 3099396", "(01) 309-93-96", " 01/309.93.96 "] {
+            assert_eq!(plan().normalise(typed).as_deref(), Ok("+38613099396"), "{typed}");
+        }
+    }
+
+    #[test]
+    fn short_and_private_numbers_stay_as_they_are() {
+        assert_eq!(plan().normalise("198 19").as_deref(), Ok("19819"));
+        assert_eq!(plan().normalise("+386599000001").as_deref(), Ok("+386599000001"));
+        assert_eq!(plan().normalise("7712").as_deref(), Ok("7712"));
+        assert_eq!(plan().normalise("112"), Err(NumberError::NotANumber), "not listed, not dialled");
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_refused() {
+        for (typed, error) in [
+            ("", NumberError::Empty),
+            ("   ", NumberError::Empty),
+            ("040abc123", NumberError::Characters),
+            ("040123456\n", NumberError::Characters),
+            ("040\r\nAction: Ping", NumberError::Characters),
+            ("040123456,1", NumberError::Characters),
+            ("040123456@evil", NumberError::Characters),
+            ("${EXTEN}", NumberError::Characters),
+            ("1+2", NumberError::Characters),
+            ("٠٤٠١٢٣", NumberError::Characters),
+            ("+9991234567", NumberError::NotANumber),
+            ("0401234567890123456789012345678901234567890", NumberError::TooLong),
+        ] {
+            assert_eq!(plan().normalise(typed), Err(error), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn national_numbers_have_the_countrys_code() {
+        for (number, national) in [("+38640123456", true), ("19819", true), ("+4366412345678", false), ("+38512345678", false), ("+3", false)] {
+            assert_eq!(plan().is_national(number), national, "{number}");
+        }
+        assert!(!Numbering { country: "XX".into(), ..Numbering::default() }.is_national("+38640123456"));
+    }
+
+    #[test]
+    fn the_log_shows_three_digits() {
+        assert_eq!(Masked("+38640123456").to_string(), "…456");
+        assert_eq!(Masked("").to_string(), "…");
+    }
+}

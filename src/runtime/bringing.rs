@@ -1,0 +1,170 @@
+//! A caller whose conference is on another switch than the one that answered him: he is brought there.
+//!
+//! His switch calls the other one by SIP and connects the two. Who he is goes through the database: a pass that nobody can guess names it,
+//! and comes with the call. At the other switch the pass stands for his code, and his leg there is the one that the conference has,
+//! with the first switch's time of answer. A pass that is unknown, used or old makes him an ordinary caller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::{error, info, warn};
+
+use super::Runtime;
+use super::node::Node;
+use super::owner::Message;
+use super::reception::{Guest, Next};
+use crate::clock;
+use crate::ids::{AccountId, ConferenceId, ContactId, PassId};
+use crate::pbx::{Bring, Caller, Command, CommandFailure, Event, Phrase};
+use crate::reception::Input;
+use crate::storage::passes::{self, Pass};
+use crate::storage::{StorageError, conferences, switch_nodes};
+
+/// After this time a caller who was brought hears music until he is let in.
+const TAKES_LONG: Duration = Duration::from_millis(400);
+
+/// Where a conference is, as seen from a caller.
+pub(super) enum Place {
+    /// On the switch that has him.
+    Here,
+    /// On another one, by its name.
+    There(String),
+}
+
+impl Runtime {
+    /// Takes over what the operator has decided about draining switches.
+    pub(super) async fn follow_drains(&self) {
+        let drained = async { switch_nodes::drained(&mut *self.inner.shared.pool.get().await?).await };
+        match drained.await {
+            Ok(drained) => {
+                for node in self.inner.nodes.all() {
+                    let configured = self.inner.membership.switch(&node.name).is_some_and(|switch| switch.drain);
+                    node.drain(configured || drained.contains(&node.name));
+                }
+            }
+            // What was decided before stays.
+            Err(fault) => tracing::debug!(%fault, "which switches are drained could not be looked up"),
+        }
+    }
+
+    /// Who has come with a pass, as he was at his first switch; `None` for everybody else.
+    pub(super) async fn recognise(&self, node: &Node, caller: &Caller) -> Option<Pass> {
+        let id = caller.pass?;
+        let shown = async { passes::show(&mut *self.connection().await?, id, (&node.name, caller.leg), clock::now()).await };
+        match shown.await {
+            Ok(Some(pass)) => {
+                info!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id, first.leg = %pass.caller.leg, first.sip.call_id = %pass.caller.call_id,
+                    "a caller was brought from another switch");
+                // His call began with the first answer. A clock that is ahead there does not make him come later than he did.
+                let answered_at = pass.caller.answered_at.min(caller.answered_at);
+                let first = Caller { leg: caller.leg, answered_at, pass: None, ..pass.caller };
+                Some(Pass { caller: first, ..pass })
+            }
+            Ok(None) => {
+                warn!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id, "a caller came with a pass that is none: he is asked like everybody else");
+                metrics::counter!("sklic_callers_total", "result" => "bad_pass").increment(1);
+                None
+            }
+            Err(fault) => {
+                error!(leg.id = %caller.leg, %fault, "a caller's pass could not be looked up: he is asked like everybody else");
+                None
+            }
+        }
+    }
+
+    /// He has been brought: waits until his call is over. When the switch lost it without a word, the other end is ended.
+    pub(super) async fn see_off(&self, (pass, to): (PassId, String), mut inbox: UnboundedReceiver<Message>) {
+        loop {
+            match inbox.recv().await {
+                None | Some(Message::Event(Event::Ended { .. })) => return,
+                Some(Message::CallerGone) => break,
+                Some(_) => {}
+            }
+        }
+        // Another service node's switch finds by itself that nothing is heard of the call any more.
+        let Some(node) = self.inner.nodes.by_name(&to) else { return };
+        let leg = async { passes::used_by(&mut *self.connection().await?, pass).await };
+        if let Ok(Some(leg)) = leg.await {
+            info!(switch.name = %to, leg.id = %leg, "a caller's own switch has lost his call; its other end is hung up");
+            // When it is over already, so much the better.
+            let _ = node.execute(Command::HangUp { leg }).await;
+        }
+    }
+}
+
+impl Guest {
+    /// Where a conference of the account is.
+    pub(super) async fn place_of(&self, account: AccountId, conference: ConferenceId) -> Result<Place, StorageError> {
+        let found = conferences::lookup(&mut *self.runtime.connection().await?, account, conference).await?;
+        Ok(match found.and_then(|plan| plan.node) {
+            None => Place::Here,
+            Some(name) if name == self.node.name => Place::Here,
+            Some(name) => Place::There(name),
+        })
+    }
+
+    /// Has him brought to another switch. `None`: he is on his way.
+    pub(super) async fn bring(
+        &mut self,
+        to: &str,
+        account: AccountId,
+        errand: Option<(ConferenceId, ContactId)>,
+    ) -> Result<Option<Input>, StorageError> {
+        let refused = |phrase| Ok(Some(Input::Refused(phrase)));
+        if self.came_with_pass {
+            warn!(leg.id = %self.caller.leg, "a caller who was brought here already is not sent on");
+            return refused(Phrase::Apology);
+        }
+        let Some(address) = self.runtime.inner.membership.switch(to).and_then(|switch| switch.sip_address.clone()) else {
+            warn!(switch.name = to, "a caller's conference is on a switch to which he cannot be brought: give its sip_address in [[pbx]]");
+            return refused(Phrase::Apology);
+        };
+        if self.runtime.inner.nodes.by_name(to).is_some_and(|node| node.room_for(1).is_none()) {
+            return refused(Phrase::Full);
+        }
+        let id = PassId::drawn();
+        let (conference, contact) = errand.unzip();
+        let pass = Pass { account, conference, contact, caller: Caller { pass: None, ..self.caller.clone() }, node: to.to_owned() };
+        passes::issue(&mut *self.runtime.connection().await?, id, &pass, clock::now()).await?;
+        let (leg, language) = (self.caller.leg, self.access.language);
+        // A form of the access number in the configuration: plain digits.
+        let number = self.caller.dialled.clone();
+        match self.node.execute(Command::Bring(Bring { leg, to: address, number, pass: id, language })).await {
+            Ok(()) => {
+                info!(switch.name = %self.node.name, leg.id = %leg, to, "a caller is brought to the switch of his conference");
+                metrics::counter!("sklic_callers_total", "result" => "brought").increment(1);
+            }
+            // He has hung up, or will be found again in the snapshot.
+            Err(CommandFailure::Gone | CommandFailure::NoLink | CommandFailure::NoReply) => {}
+            Err(failure) => {
+                warn!(switch.name = %self.node.name, leg.id = %leg, %failure, "a caller cannot be brought to another switch: look at dial_switch in [[pbx]]");
+                return refused(Phrase::Apology);
+            }
+        }
+        self.brought = Some((id, to.to_owned()));
+        Ok(None)
+    }
+
+    /// He has come with a pass: nothing is asked.
+    pub(super) async fn enter_by_pass(&mut self, pass: Pass) -> Next {
+        let (node, leg, language) = (Arc::clone(&self.node), self.caller.leg, self.access.language);
+        // When it takes long the switch is told that he is in good hands; one who is in meanwhile it does not keep.
+        let in_good_hands = tokio::spawn(async move {
+            tokio::time::sleep(TAKES_LONG).await;
+            let _ = node.execute(Command::Hold { leg, language, say: Vec::new() }).await;
+        });
+        let entered = match pass.conference.zip(pass.contact) {
+            Some((conference, contact)) => self.hand_over(pass.account, conference, contact).await,
+            None => self.convene(pass.account).await,
+        };
+        in_good_hands.abort();
+        let input = match entered {
+            Ok(None) => return Next::Gone,
+            Ok(Some(input)) => input,
+            Err(fault) => self.unavailable(&fault),
+        };
+        let effects = self.dialogue.handle(input);
+        self.carry(effects).await
+    }
+}

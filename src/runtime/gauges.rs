@@ -1,0 +1,92 @@
+//! What the runtime counts and measures, under the names of [`crate::telemetry::names`].
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::{Runtime, rows};
+use crate::clock;
+use crate::conference::{Leg, Outcome};
+use crate::pbx::{Command, Event};
+use crate::storage::{StorageResult, outbox};
+
+/// A count as a gauge's value; counts that a machine can hold are exact in it.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+pub(super) fn number(count: usize) -> f64 {
+    count as f64
+}
+
+/// When the switch says that something happened, if the event says so.
+pub(super) fn told_at(event: &Event) -> Option<Timestamp> {
+    match event {
+        Event::Ringing { at, .. }
+        | Event::EarlyMedia { at, .. }
+        | Event::Answered { at, .. }
+        | Event::Joined { at, .. }
+        | Event::Left { at, .. }
+        | Event::Ended { at, .. }
+        | Event::Muted { at, .. } => Some(*at),
+        _ => None,
+    }
+}
+
+/// Counts a leg that is over.
+pub(super) fn count_ended(leg: &Leg, switch: &str) {
+    let outcome = leg.outcome.map_or("", Outcome::word);
+    metrics::counter!("sklic_legs_ended_total", "switch" => switch.to_owned(), "outcome" => outcome, "way" => leg.way_of_entry.word()).increment(1);
+    if let Some(evidence) = leg.evidence {
+        metrics::counter!("sklic_leg_evidence_total", "switch" => switch.to_owned(), "evidence" => rows::evidence_word(evidence)).increment(1);
+    }
+    // A seizure is a call that was placed: neither a caller nor a call that was taken back while it waited.
+    let Some(dialled) = leg.dialled_at.filter(|_| leg.dial_in.is_none()) else { return };
+    metrics::counter!("sklic_seizures_total", "switch" => switch.to_owned()).increment(1);
+    metrics::counter!("sklic_answers_total", "switch" => switch.to_owned()).increment(u64::from(leg.answered_at.is_some()));
+    if let Some(sign) = leg.ringing_at.or(leg.answered_at) {
+        let delay = sign.duration_since(dialled).as_secs_f64().max(0.0);
+        metrics::histogram!("sklic_post_dial_delay_seconds", "switch" => switch.to_owned()).record(delay);
+    }
+}
+
+/// The time that a command takes until the switch has acknowledged it.
+pub(super) struct Timing {
+    begun: Instant,
+    switch: String,
+    command: &'static str,
+}
+
+impl Timing {
+    pub(super) fn begin(switch: &str, command: &Command) -> Self {
+        Self { begun: Instant::now(), switch: switch.to_owned(), command: command.word() }
+    }
+
+    pub(super) fn end(self, taken: bool) {
+        metrics::histogram!("sklic_command_seconds", "switch" => self.switch.clone(), "command" => self.command)
+            .record(self.begun.elapsed().as_secs_f64());
+        if !taken {
+            metrics::counter!("sklic_command_failures_total", "switch" => self.switch, "command" => self.command).increment(1);
+        }
+    }
+}
+
+impl Runtime {
+    /// Sets what can be told without the database.
+    pub(super) fn set_gauges(&self) {
+        metrics::gauge!("sklic_conferences").set(number(self.owners().len()));
+        let now = clock::now();
+        for node in self.inner.nodes.all() {
+            metrics::gauge!("sklic_legs", "switch" => node.name.clone()).set(number(node.load()));
+            let silent = now.duration_since(node.heard().0).as_secs_f64().max(0.0);
+            metrics::gauge!("sklic_switch_last_heard_seconds", "switch" => node.name.clone()).set(silent);
+        }
+    }
+
+    /// Sets what the outbox holds.
+    pub(super) async fn gauge_outbox(&self, watch: &mut super::watch::Watch) -> StorageResult<()> {
+        let (waiting, oldest) = outbox::waiting(&mut *self.inner.shared.pool.get().await?).await?;
+        metrics::gauge!("sklic_outbox_waiting").set(number(usize::try_from(waiting).unwrap_or(0)));
+        let age = oldest.map_or(0.0, |oldest| clock::now().duration_since(oldest).as_secs_f64().max(0.0));
+        metrics::gauge!("sklic_outbox_oldest_seconds").set(age);
+        self.watch_outbox(watch, std::time::Duration::from_secs_f64(age), waiting);
+        Ok(())
+    }
+}

@@ -1,0 +1,410 @@
+//! Which switches this process drives. Several processes of the service share one database; each switch has one owner at a time.
+//!
+//! An owner renews its row in the database; one that has not done so for [`TTL`] counts as dead, and another takes its switches.
+//! Each change of the owner raises the switch's epoch, and whatever a former owner would still write is refused by the database ([`Fence`]).
+//! Since nothing is said to a switch that was not written first, a process that slept through its own end does no harm:
+//! it does not speak before it has renewed its row, and by then it knows.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::node::{Feeds, Node};
+use super::{Runtime, Switch};
+use crate::clock;
+use crate::ids::{ConferenceId, ServiceNodeId};
+use crate::pbx::Event;
+use crate::storage::crossings::{self, Channel};
+use crate::storage::leases::{self, Fence, Lease};
+use crate::storage::{StorageError, Writer, switch_nodes};
+
+/// How long a process counts as living after it has renewed its row, by the clock of the database.
+pub(super) const TTL: Duration = Duration::from_secs(3);
+/// How often it renews it, and looks at the leases. With [`TTL`] it bounds how long a switch is without an owner.
+const RENEW_EVERY: Duration = Duration::from_millis(500);
+/// How often conferences of our switches are looked for that have no task.
+const HEAL_EVERY: Duration = Duration::from_secs(5);
+/// How long a process owns more than its share before it gives something back.
+const UNEVEN_FOR: Duration = Duration::from_secs(30);
+/// A lease that changes its owner more often than [`FLAPS`] times in this while flaps.
+const FLAP_WINDOW: Duration = Duration::from_secs(300);
+/// See [`FLAP_WINDOW`]; a rolling upgrade changes an owner twice.
+const FLAPS: i64 = 6;
+
+/// The right to drive one switch.
+pub(super) struct Tenure {
+    fence: Fence,
+    sure_until: watch::Receiver<Instant>,
+    writer: Writer,
+}
+
+impl Tenure {
+    pub(super) fn fence(&self) -> Fence {
+        self.fence.clone()
+    }
+
+    /// Whether something may be said to the switch now: this process has renewed its row lately, or the database is known to be away
+    /// and what may go out without it does.
+    pub(super) fn is_sure(&self) -> bool {
+        Instant::now() < *self.sure_until.borrow() || !self.writer.is_available()
+    }
+
+    /// Waits until [`Self::is_sure`].
+    pub(super) async fn sure(&self) {
+        let (mut renewed, mut available) = (self.sure_until.clone(), self.writer.subscribe());
+        while !self.is_sure() {
+            let told = tokio::select! {
+                told = renewed.changed() => told,
+                told = available.changed() => told,
+            };
+            if told.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+/// This process among those that share the database.
+pub(super) struct Membership {
+    pub(super) me: ServiceNodeId,
+    /// The same at the next start of this process.
+    name: String,
+    switches: Vec<Switch>,
+    sure_until: watch::Sender<Instant>,
+    /// The leases at the last look.
+    seen: Mutex<Vec<Lease>>,
+    others: AtomicUsize,
+    /// Rung when the leases are to be looked at at once.
+    pub(super) doubt: Notify,
+}
+
+impl Membership {
+    pub(super) fn new(name: String, switches: Vec<Switch>) -> Self {
+        Self {
+            me: ServiceNodeId::fresh(),
+            name,
+            switches,
+            sure_until: watch::Sender::new(Instant::now()),
+            seen: Mutex::default(),
+            others: AtomicUsize::new(0),
+            doubt: Notify::new(),
+        }
+    }
+
+    /// The switches of the configuration.
+    pub(super) fn switches(&self) -> &[Switch] {
+        &self.switches
+    }
+
+    /// Other processes live.
+    pub(super) fn has_others(&self) -> bool {
+        self.others.load(Ordering::Relaxed) > 0
+    }
+
+    /// The leases at the last look.
+    pub(super) fn leases(&self) -> Vec<Lease> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The living process other than this one that drives a switch.
+    pub(super) fn driver(&self, switch: &str) -> Option<ServiceNodeId> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().find(|lease| lease.switch == switch && lease.alive).and_then(|lease| lease.owner).filter(|owner| *owner != self.me)
+    }
+
+    /// A switch of another process that has room for new conferences, the one with the most first.
+    pub(super) fn switch_with_room(&self, people: usize) -> Option<&Switch> {
+        let people = i32::try_from(people).unwrap_or(i32::MAX);
+        let leases = self.leases();
+        let theirs = leases.iter().filter(|lease| lease.alive && lease.ready && lease.room >= people && lease.owner != Some(self.me));
+        theirs.max_by_key(|lease| lease.room).and_then(|lease| self.switch(&lease.switch))
+    }
+
+    /// The switch of this name in the configuration.
+    pub(super) fn switch(&self, name: &str) -> Option<&Switch> {
+        self.switches.iter().find(|switch| switch.name == name)
+    }
+
+    /// Another process whose switches have room, the one with the most first.
+    pub(super) fn with_room(&self, people: usize) -> Option<ServiceNodeId> {
+        let people = i32::try_from(people).unwrap_or(i32::MAX);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let theirs = seen.iter().filter(|lease| lease.alive && lease.ready && lease.room >= people && lease.owner != Some(self.me));
+        theirs.max_by_key(|lease| lease.room).and_then(|lease| lease.owner)
+    }
+
+    fn tenure(&self, fence: Fence, writer: &Writer) -> Tenure {
+        Tenure { fence, sure_until: self.sure_until.subscribe(), writer: writer.clone() }
+    }
+}
+
+/// What the keeper of the leases remembers between two looks.
+pub(super) struct Keeper {
+    /// At the first look our own predecessor's switches are taken at once.
+    first: bool,
+    /// Since when every look has succeeded: who was cut off himself calls nobody else dead.
+    steady_since: Instant,
+    last: Option<Instant>,
+    healed: Instant,
+    uneven_since: Option<Instant>,
+    /// When a switch was handed to others: it is left to them for a while.
+    given: HashMap<String, Instant>,
+    epochs: HashMap<String, VecDeque<(Instant, i64)>>,
+}
+
+impl Keeper {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self { first: true, steady_since: now, last: None, healed: now, uneven_since: None, given: HashMap::new(), epochs: HashMap::new() }
+    }
+
+    /// Notes a look that has succeeded.
+    fn succeeded(&mut self, sent: Instant) {
+        if self.last.is_none_or(|last| sent.duration_since(last) > TTL) {
+            self.steady_since = sent;
+        }
+        self.last = Some(sent);
+    }
+
+    /// Counts the changes of a lease, and says when there are too many.
+    fn watch(&mut self, lease: &Lease, now: Instant) {
+        let history = self.epochs.entry(lease.switch.clone()).or_default();
+        if history.back().is_none_or(|(_, epoch)| *epoch != lease.epoch) {
+            history.push_back((now, lease.epoch));
+            if history.len() > 1 {
+                metrics::counter!("sklic_lease_changes_total", "switch" => lease.switch.clone()).increment(1);
+            }
+        }
+        while history.front().is_some_and(|(at, _)| now.duration_since(*at) > FLAP_WINDOW) && history.len() > 1 {
+            history.pop_front();
+        }
+        let changes = history.front().map_or(0, |(_, epoch)| lease.epoch - epoch);
+        if changes >= FLAPS {
+            warn!(switch.name = %lease.switch, changes,
+                "the lease of this switch changes hands again and again: look at the load of the service nodes and of the database, \
+                and whether two service nodes have the same name and address");
+            metrics::counter!("sklic_lease_flaps_total", "switch" => lease.switch.clone()).increment(1);
+            history.clear();
+            history.push_back((now, lease.epoch));
+        }
+    }
+}
+
+impl Runtime {
+    /// Keeps this process's leases until the service stops.
+    pub(super) async fn keep_leases(self, mut keeper: Keeper) {
+        let mut tick = tokio::time::interval(RENEW_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut away = false;
+        loop {
+            tokio::select! {
+                () = self.inner.stop.cancelled() => return,
+                _ = tick.tick() => {}
+                () = self.inner.membership.doubt.notified() => {}
+            }
+            let looked = tokio::time::timeout(TTL, self.tend(&mut keeper)).await;
+            match looked.unwrap_or_else(|late| Err(StorageError::unavailable(late))) {
+                Ok(_) => away = false,
+                Err(fault) => {
+                    if !std::mem::replace(&mut away, true) {
+                        warn!(%fault, "the leases of the switches could not be renewed");
+                    }
+                    // Nobody else was there at the last look, and without the database nobody takes anything over.
+                    if !self.inner.membership.has_others() {
+                        self.inner.membership.sure_until.send_replace(Instant::now() + TTL);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Renews this process's row, gives up what is another's by now, and takes what is nobody's.
+    /// Gives the tasks that take over what runs on the switches that are new here.
+    pub(super) async fn tend(&self, keeper: &mut Keeper) -> Result<Vec<JoinHandle<()>>, StorageError> {
+        let membership = &self.inner.membership;
+        let sent = Instant::now();
+        let names: Vec<String> = membership.switches.iter().map(|switch| switch.name.clone()).collect();
+        let mut connection = self.inner.shared.pool.get().await?;
+        leases::renew(&mut connection, membership.me, &membership.name).await?;
+        let seen = leases::list(&mut connection, &names, TTL).await?;
+        let others = leases::others(&mut connection, membership.me, TTL).await?;
+        keeper.succeeded(sent);
+        membership.others.store(others, Ordering::Relaxed);
+        self.inner.shared.writer.tell_others(others > 0);
+        membership.seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
+        let mut begun = Vec::new();
+        let settled = keeper.steady_since.elapsed() >= TTL;
+        for lease in &seen {
+            keeper.watch(lease, sent);
+            let mine = lease.owner == Some(membership.me);
+            match self.inner.nodes.by_name(&lease.switch) {
+                Some(node) if mine && node.tenure.fence.epoch == lease.epoch => {
+                    leases::note(&mut connection, &node.tenure.fence, node.is_ready(), node.room()).await?;
+                }
+                Some(node) => self.lose(&node),
+                None if mine => begun.extend(self.gain(lease.switch.clone(), lease.epoch).await?),
+                None => {
+                    let left = keeper.given.get(&lease.switch).is_some_and(|at| at.elapsed() < TTL);
+                    let free = !left && (lease.owner.is_none() || (!lease.alive && settled));
+                    let again = keeper.first && lease.owner_name.as_deref() == Some(&*membership.name);
+                    if (free || again)
+                        && let Some(epoch) = leases::take(&mut connection, lease, membership.me, again, TTL).await?
+                    {
+                        begun.extend(self.gain(lease.switch.clone(), epoch).await?);
+                    }
+                }
+            }
+            let driven = if self.inner.nodes.by_name(&lease.switch).is_some() { 1.0 } else { 0.0 };
+            metrics::gauge!("sklic_lease_owner", "switch" => lease.switch.clone()).set(driven);
+        }
+        // Only now: what was lost has been given up before anybody may speak again.
+        membership.sure_until.send_replace(sent + TTL);
+        keeper.first = false;
+        self.share(keeper, &seen, others);
+        if keeper.healed.elapsed() >= HEAL_EVERY {
+            keeper.healed = Instant::now();
+            for node in self.inner.nodes.all() {
+                let runtime = self.clone();
+                self.inner.tasks.spawn(async move {
+                    if let Err(fault) = runtime.take_over(&node, false).await {
+                        warn!(switch.name = %node.name, %fault, "conferences without a task could not be looked for");
+                    }
+                });
+            }
+        }
+        Ok(begun)
+    }
+
+    /// Gives one switch back when this process has had more than its share for a while.
+    fn share(&self, keeper: &mut Keeper, seen: &[Lease], others: usize) {
+        let fair = seen.len().div_ceil(others + 1);
+        let mine = self.inner.nodes.all();
+        // Those that another process cannot see in its configuration, or cannot reach, would come back at once.
+        let idle = seen.iter().filter(|lease| lease.alive).map(|lease| lease.owner).collect::<HashSet<_>>().len() <= others;
+        if mine.len() <= fair || !idle {
+            keeper.uneven_since = None;
+            return;
+        }
+        let since = *keeper.uneven_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < UNEVEN_FOR {
+            return;
+        }
+        keeper.uneven_since = None;
+        keeper.given.retain(|_, at| at.elapsed() < UNEVEN_FOR);
+        let Some(node) = mine.into_iter().min_by_key(|node| node.load()) else { return };
+        info!(switch.name = %node.name, "another service node is free: the switch is handed to it");
+        keeper.given.insert(node.name.clone(), Instant::now());
+        let runtime = self.clone();
+        self.lose(&node);
+        self.inner.tasks.spawn(async move {
+            let given = async {
+                let mut connection = runtime.inner.shared.pool.get().await?;
+                leases::give_back(&mut connection, &node.tenure.fence).await?;
+                crossings::notify(&mut connection, Channel::Lease, std::slice::from_ref(&node.name)).await
+            };
+            if let Err(fault) = given.await {
+                warn!(switch.name = %node.name, %fault, "the lease could not be given back; it is taken again");
+            }
+        });
+    }
+
+    /// This process drives the switch from here on.
+    async fn gain(&self, name: String, epoch: i64) -> Result<Option<JoinHandle<()>>, StorageError> {
+        let membership = &self.inner.membership;
+        let Some(switch) = membership.switches.iter().find(|switch| switch.name == name) else { return Ok(None) };
+        let known = switch_nodes::lookup(&mut *self.inner.shared.pool.get().await?, &name).await?;
+        // Not later than now, in case it was noted by a clock that went wrong.
+        let proof = known.as_ref().map_or_else(clock::now, |known| known.last_heard_at.min(clock::now()));
+        let (sender, events) = tokio::sync::mpsc::unbounded_channel();
+        let tenure = membership.tenure(Fence { switch: name, epoch }, &self.inner.shared.writer);
+        let stop = self.inner.stop.child_token();
+        let (node, feeds) = Node::new(switch, (switch.open)(sender), proof, tenure, stop);
+        node.drain(switch.drain || known.is_some_and(|known| known.draining));
+        let node = Arc::new(node);
+        self.inner.nodes.add(Arc::clone(&node));
+        info!(switch.name = %node.name, lease.epoch = epoch, "this service node drives the switch");
+        // At once: whoever waits for this may give up meanwhile.
+        Ok(Some(self.inner.tasks.spawn(self.clone().drive(node, events, feeds))))
+    }
+
+    /// Takes over what runs on a switch, then hears it.
+    async fn drive(self, node: Arc<Node>, events: UnboundedReceiver<Event>, feeds: Feeds) {
+        let stop = node.stop.clone();
+        while let Err(fault) = self.take_over(&node, true).await {
+            error!(switch.name = %node.name, %fault, "conferences of this switch could not be taken over; it is tried again");
+            if !fault.is_passing() {
+                break;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(RENEW_EVERY) => {}
+            }
+        }
+        if stop.is_cancelled() {
+            return;
+        }
+        // The switch is heard only now that every conference has its owner.
+        self.inner.tasks.spawn(self.clone().receive(Arc::clone(&node), feeds.arrivals));
+        self.inner.tasks.spawn(node.run(events, feeds.snapshots, stop));
+    }
+
+    /// Another process drives the switch: everything here that did is let go. Calls go on.
+    fn lose(&self, node: &Arc<Node>) {
+        warn!(switch.name = %node.name, lease.epoch = node.tenure.fence.epoch, "another service node drives the switch from now on");
+        let watched: Vec<ConferenceId> = node.conferences();
+        self.inner.nodes.remove(node);
+        node.stop.cancel();
+        let (runtime, node) = (self.clone(), Arc::clone(node));
+        self.inner.tasks.spawn(async move {
+            node.pbx.close().await;
+            for conference in watched {
+                runtime.go_on_watching(conference).await;
+            }
+        });
+    }
+
+    /// Gives everything back, so that another process need not wait.
+    pub(super) async fn leave(&self) {
+        let left = async {
+            let mut connection = self.inner.shared.pool.get().await?;
+            leases::leave(&mut connection, self.inner.membership.me).await?;
+            crossings::notify(&mut connection, Channel::Lease, &[String::new()]).await
+        };
+        if let Err(fault) = left.await {
+            warn!(%fault, "the leases could not be given back; they run out by themselves");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::storage::{Pool, PoolOptions, WriterOptions};
+
+    #[tokio::test]
+    async fn who_is_not_sure_waits_and_is_not_turned_away() {
+        // Port 1 (tcpmux) is never a database; nothing is written here.
+        let pool = Pool::new("postgres://sklic@127.0.0.1:1/sklic", PoolOptions::default()).expect("a pool");
+        let writer = Writer::start(pool, WriterOptions::default(), Arc::default());
+        let sure_until = watch::Sender::new(Instant::now());
+        let fence = Fence { switch: "pbx1".into(), epoch: 1 };
+        let tenure = Tenure { fence, sure_until: sure_until.subscribe(), writer };
+        assert!(!tenure.is_sure());
+        let mut waiting = Box::pin(tenure.sure());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        sure_until.send_replace(Instant::now() + TTL);
+        tokio::time::timeout(TTL, waiting).await.expect("the renewal wakes it");
+        assert!(tenure.is_sure());
+        sure_until.send_replace(Instant::now());
+        assert!(tenure.sure().now_or_never().is_none());
+    }
+}

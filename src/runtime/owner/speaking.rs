@@ -1,0 +1,127 @@
+//! Write, then speak: what is decided goes to the ledger first, then to the switch and the windows, in order.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use tracing::{debug, warn};
+
+use super::{Draft, Flight, LATE, Message, Owner, SETTLING};
+use crate::clock;
+use crate::pbx::Command;
+use crate::storage::{Batch, StorageError};
+
+impl Owner {
+    pub(super) fn submit(&mut self, draft: Draft) {
+        if draft.journal.is_empty() {
+            return;
+        }
+        let ticket = self.shared.writer.submit(Batch {
+            conference: self.conference.id(),
+            fence: Some(self.node.tenure.fence()),
+            journal: draft.journal,
+            rows: draft.rows,
+        });
+        self.flights.push_back(Flight { submitted: clock::now(), ticket, commands: draft.commands, deltas: draft.deltas, replies: draft.replies });
+        if !self.shared.writer.is_available() {
+            self.speak_early();
+        }
+    }
+
+    /// The oldest write is in the ledger: now speak.
+    pub(super) fn land(&mut self) {
+        let Some(flight) = self.flights.pop_front() else { return };
+        let now = clock::now();
+        if flight.commands.iter().any(is_dial) && now > flight.submitted + LATE {
+            self.settles_at = now + SETTLING;
+        }
+        for command in flight.commands {
+            self.speak(command);
+        }
+        for delta in flight.deltas {
+            self.push(delta);
+        }
+        if flight.replies.is_empty() {
+            return;
+        }
+        let view = self.picture.at(self.hub.seq());
+        for reply in flight.replies {
+            let _ = reply.send(Ok(view.clone()));
+        }
+    }
+
+    /// A decided call waits for the database.
+    pub(super) fn holds_dials(&self) -> bool {
+        self.flights.iter().any(|flight| flight.commands.iter().any(is_dial))
+    }
+
+    /// While the database is away: what ends calls and closes microphones does not wait for it.
+    pub(super) fn speak_early(&mut self) {
+        let mut early = Vec::new();
+        let mut held = BTreeSet::new();
+        for flight in &mut self.flights {
+            held.extend(flight.commands.iter().filter(|command| is_dial(command)).filter_map(Command::leg));
+            let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut flight.commands).into_iter().partition(|command| {
+                matches!(
+                    command,
+                    Command::HangUp { .. } | Command::Mute { .. } | Command::MuteAll { .. } | Command::Remove { .. } | Command::Close { .. }
+                )
+            });
+            early.extend(now);
+            flight.commands = later;
+        }
+        for command in early {
+            if let Command::HangUp { leg } = command
+                && held.contains(&leg)
+            {
+                // Its call has not been handed over: it never will be, and there is nothing to hang up.
+                for flight in &mut self.flights {
+                    flight.commands.retain(|command| !is_dial(command) || command.leg() != Some(leg));
+                }
+                let _ = self.own_inbox.send(Message::Unplaced(leg));
+                continue;
+            }
+            warn!(conference.id = %self.conference.id(), leg.id = command.leg().map(tracing::field::display), "the database is away: a command goes out before it is written");
+            self.speak(command);
+        }
+    }
+
+    /// Says it to the switch; holds it back while it is not sure that this process still drives it.
+    fn speak(&mut self, command: Command) {
+        if !self.unspoken.is_empty() || !self.node.tenure.is_sure() {
+            self.unspoken.push_back(command);
+            return;
+        }
+        self.say(command);
+    }
+
+    pub(super) fn say_unspoken(&mut self) {
+        for command in std::mem::take(&mut self.unspoken) {
+            self.say(command);
+        }
+    }
+
+    fn say(&self, command: Command) {
+        debug!(conference.id = %self.conference.id(), leg.id = command.leg().map(tracing::field::display), "command to the switch");
+        let answer = self.node.pbx.execute(command.clone());
+        let inbox = self.own_inbox.clone();
+        let timing = crate::runtime::gauges::Timing::begin(&self.node.name, &command);
+        tokio::spawn(async move {
+            let answer = answer.await;
+            timing.end(answer.is_ok());
+            if let Err(failure) = answer {
+                let _ = inbox.send(Message::CommandFailed { command, failure });
+            }
+        });
+    }
+}
+
+fn is_dial(command: &Command) -> bool {
+    matches!(command, Command::Dial(_))
+}
+
+/// Waits for the oldest write; leaves it in its place, so that it can be waited for again.
+pub(super) async fn next_landing(flights: &mut VecDeque<Flight>) -> Result<(), StorageError> {
+    match flights.front_mut() {
+        Some(flight) => (&mut flight.ticket).await,
+        None => std::future::pending().await,
+    }
+}

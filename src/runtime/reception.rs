@@ -1,0 +1,334 @@
+//! The reception at work: a task for each caller, from his answer until a conference takes him.
+//!
+//! What he is asked is decided by `reception`, whether he comes in by his conference's owner. Here are the look-ups and the waiting between the two.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::Runtime;
+use super::node::{Arrival, Node};
+use super::owner::Message;
+use crate::clock;
+use crate::config::{AccessNumber, NoIdentity};
+use crate::http::secrets::verify_password;
+use crate::ids::{AccountId, LegId, PassId};
+use crate::pbx::{Caller, Command, CommandFailure, Event, Keys, Language, Phrase};
+use crate::reception::{Dialogue, Effect, Found, Identity, Input, Rules, Subject, access_number, identify};
+use crate::storage::dial_in::{self, Waiting};
+use crate::storage::{Pooled, StorageError};
+
+/// How often a caller who waits looks whether his conference has begun.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a caller bears with a database that does not answer.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(20);
+/// How soon it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// One caller at the reception.
+pub(super) struct Guest {
+    pub(super) runtime: Runtime,
+    pub(super) node: Arc<Node>,
+    pub(super) caller: Caller,
+    pub(super) identity: Identity,
+    pub(super) access: AccessNumber,
+    pub(super) dialogue: Dialogue,
+    pub(super) waiting: Option<(Waiting, Instant)>,
+    /// Another switch has sent him, with a pass.
+    pub(super) came_with_pass: bool,
+    /// He was sent to another switch, with this pass.
+    pub(super) brought: Option<(PassId, String)>,
+}
+
+/// What became of a step.
+pub(super) enum Next {
+    /// He is still the reception's.
+    Stays,
+    /// A conference has him.
+    Gone,
+}
+
+impl Runtime {
+    /// Receives everybody who arrives at a switch, until the service stops.
+    pub(super) async fn receive(self, node: Arc<Node>, mut arrivals: UnboundedReceiver<Arrival>) {
+        loop {
+            let arrival = tokio::select! {
+                () = node.stop.cancelled() => return,
+                arrival = arrivals.recv() => arrival,
+            };
+            let Some(Arrival { caller, inbox }) = arrival else { return };
+            let (runtime, node) = (self.clone(), Arc::clone(&node));
+            self.inner.tasks.spawn(async move {
+                let leg = caller.leg;
+                let stop = node.stop.clone();
+                tokio::select! {
+                    // The call stays where it is: the next start of the service takes it in hand.
+                    () = stop.cancelled() => {}
+                    () = runtime.attend(Arc::clone(&node), caller, inbox) => node.release(leg),
+                }
+            });
+        }
+    }
+
+    async fn attend(&self, node: Arc<Node>, caller: Caller, mut inbox: UnboundedReceiver<Message>) {
+        let rules = &self.inner.rules;
+        let pass = self.recognise(&node, &caller).await;
+        let caller = pass.as_ref().map_or(caller, |pass| pass.caller.clone());
+        let identity = identify(&caller, &rules.dial_in.trusted_trunks, &rules.numbering);
+        let Some(access) = access_number(&rules.access_numbers, &caller.dialled, &identity).cloned() else {
+            warn!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id,
+                "a caller came by a number that is no access number of the configuration; see [[access_number]] and its forms");
+            metrics::counter!("sklic_callers_total", "result" => "unknown_access_number").increment(1);
+            for effect in Dialogue::refuse(caller.leg, Language::default(), Phrase::Apology) {
+                tell(&node, effect).await;
+            }
+            return until_gone(&mut inbox).await;
+        };
+        info!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id, access_number = %access.number, "a caller has arrived");
+        if identity.calling_line.is_none() && pays_himself(&access) && rules.dial_in.no_identity == NoIdentity::Refuse {
+            metrics::counter!("sklic_callers_total", "result" => "no_identity").increment(1);
+            for effect in Dialogue::refuse(caller.leg, access.language, Phrase::NoIdentity) {
+                tell(&node, effect).await;
+            }
+            return until_gone(&mut inbox).await;
+        }
+        let how = Rules { tries: rules.dial_in.tries, key_wait_seconds: rules.dial_in.key_wait_seconds };
+        let known = match self.connection().await {
+            Ok(mut connection) => dial_in::waiting(&mut connection, caller.leg).await.ok().flatten(),
+            Err(_) => None,
+        };
+        let (dialogue, effects) = match &known {
+            None => Dialogue::open(caller.leg, access.language, how),
+            Some(_) => Dialogue::resume(caller.leg, access.language, how),
+        };
+        let waiting = known.map(|waiting| {
+            let until = self.waits_until(waiting.since);
+            (waiting, until)
+        });
+        let came_with_pass = pass.is_some();
+        let mut guest = Guest { runtime: self.clone(), node, caller, identity, access, dialogue, waiting, came_with_pass, brought: None };
+        let mut next = match pass {
+            Some(pass) => guest.enter_by_pass(pass).await,
+            None => guest.carry(effects).await,
+        };
+        while matches!(next, Next::Stays) {
+            let look = guest.waiting.is_some();
+            let begun = self.inner.begun.notified();
+            next = tokio::select! {
+                message = inbox.recv() => match message {
+                    None | Some(Message::CallerGone | Message::Event(Event::Ended { .. })) => {
+                        guest.forget().await;
+                        return;
+                    }
+                    Some(message) => guest.on_message(message).await,
+                },
+                () = begun, if look => guest.look().await,
+                // What another service node has started is told by the database alone.
+                () = tokio::time::sleep(LOOK_EVERY), if look => guest.look().await,
+            };
+        }
+        guest.forget().await;
+        if let Some(brought) = guest.brought.take() {
+            return self.see_off(brought, inbox).await;
+        }
+        // What came between the handing over and the owner's taking the leg is the owner's.
+        while let Ok(message) = inbox.try_recv() {
+            self.inner.forward(&guest.node, guest.caller.leg, message);
+        }
+    }
+
+    pub(super) fn waits_until(&self, since: Timestamp) -> Instant {
+        let limit = SignedDuration::from_secs(i64::from(self.inner.rules.dial_in.wait_limit_seconds));
+        Instant::now() + clock::until(clock::now(), since.saturating_add(limit).unwrap_or(since))
+    }
+
+    /// A connection to the database; while it is away it is waited for as long as a caller can be expected to.
+    pub(super) async fn connection(&self) -> Result<Pooled, StorageError> {
+        let until = Instant::now() + DATABASE_PATIENCE;
+        loop {
+            match self.inner.shared.pool.get().await {
+                Err(fault) if fault.is_passing() && Instant::now() < until => tokio::time::sleep(ASK_AGAIN).await,
+                result => return result,
+            }
+        }
+    }
+}
+
+/// The calling line pays for calls on this number: somebody must vouch for it.
+pub(super) fn pays_himself(access: &AccessNumber) -> bool {
+    access.way_of_entry == crate::billing::WayOfEntry::OnnetShort
+}
+
+async fn tell(node: &Node, effect: Effect) {
+    if let Effect::Command(command) = effect
+        && node.is_ours().await
+    {
+        tokio::spawn(node.pbx.execute(command));
+    }
+}
+
+/// Waits until a caller who was told goodbye has gone.
+async fn until_gone(inbox: &mut UnboundedReceiver<Message>) {
+    while let Some(message) = inbox.recv().await {
+        if matches!(message, Message::CallerGone | Message::Event(Event::Ended { .. })) {
+            return;
+        }
+    }
+}
+
+impl Guest {
+    async fn on_message(&mut self, message: Message) -> Next {
+        match message {
+            Message::Event(Event::Keyed { ask, keys, .. }) => {
+                let effects = self.dialogue.handle(Input::Keyed { ask, keys });
+                self.carry(effects).await
+            }
+            // After a gap: what he was told last may not have reached him.
+            Message::CallerHeld => {
+                let effects = self.dialogue.repeat();
+                self.carry(effects).await
+            }
+            _ => Next::Stays,
+        }
+    }
+
+    /// Does what the dialogue wants, until it waits for the caller again.
+    pub(super) async fn carry(&mut self, effects: Vec<Effect>) -> Next {
+        let mut open = effects;
+        while !open.is_empty() {
+            let mut answers = Vec::new();
+            for effect in open {
+                let input = match effect {
+                    Effect::Command(command) => {
+                        self.speak(command).await;
+                        continue;
+                    }
+                    Effect::LookUp(keys) => Input::Found(self.look_up(&keys).await),
+                    Effect::CheckPin { account, keys } => Input::PinChecked(self.check_pin(account, &keys).await),
+                    Effect::Enter { account, contact } => match self.enter(account, contact).await {
+                        Ok(None) => return Next::Gone,
+                        Ok(Some(input)) => input,
+                        Err(fault) => self.unavailable(&fault),
+                    },
+                    Effect::Convene { account } => match self.convene(account).await {
+                        Ok(None) => return Next::Gone,
+                        Ok(Some(input)) => input,
+                        Err(fault) => self.unavailable(&fault),
+                    },
+                    Effect::Done => continue,
+                };
+                answers.extend(self.dialogue.handle(input));
+            }
+            open = answers;
+        }
+        Next::Stays
+    }
+
+    /// Hands a command over, after those before it.
+    async fn speak(&self, command: Command) {
+        if !self.node.is_ours().await {
+            return;
+        }
+        let answer = self.node.pbx.execute(command);
+        let leg = self.caller.leg;
+        tokio::spawn(async move {
+            if let Err(failure) = answer.await
+                && !matches!(failure, CommandFailure::Gone | CommandFailure::NoLink)
+            {
+                warn!(leg.id = %leg, %failure, "the switch did not take a command about a caller");
+            }
+        });
+    }
+
+    pub(super) fn unavailable(&self, fault: &StorageError) -> Input {
+        error!(leg.id = %self.caller.leg, %fault, "a caller is sent away, for the database does not answer");
+        Input::Refused(Phrase::Apology)
+    }
+
+    fn lock_keys(&self) -> [(Subject, String); 2] {
+        [(Subject::Line, self.identity.lock_out_key.clone()), (Subject::AccessNumber, self.access.number.clone())]
+    }
+
+    /// Whether one of these is locked out.
+    async fn is_locked(&self, keys: &[(Subject, String)]) -> Result<bool, StorageError> {
+        let mut connection = self.runtime.connection().await?;
+        let now = clock::now();
+        for (subject, key) in keys {
+            if dial_in::lock_out(&mut connection, *subject, key).await?.is_locked(now) {
+                metrics::counter!("sklic_callers_locked_out_total", "subject" => subject.word()).increment(1);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn count_failure(&self, keys: &[(Subject, String)]) -> Result<(), StorageError> {
+        let mut connection = self.runtime.connection().await?;
+        let (rules, now) = (&self.runtime.inner.rules.dial_in.lock_out, clock::now());
+        for (subject, key) in keys {
+            let counter = dial_in::count_failure(&mut connection, *subject, key, rules, now).await?;
+            if counter.is_locked(now) {
+                warn!(subject = subject.word(), failures = counter.failures, until = ?counter.locked_until, "somebody is locked out for guessing");
+                metrics::counter!("sklic_lock_outs_total", "subject" => subject.word()).increment(1);
+            }
+        }
+        metrics::counter!("sklic_codes_wrong_total").increment(1);
+        Ok(())
+    }
+
+    async fn look_up(&self, keys: &Keys) -> Found {
+        self.find(keys).await.unwrap_or_else(|fault| {
+            error!(leg.id = %self.caller.leg, %fault, "a code could not be looked up; it sounds like a wrong one");
+            Found::Nobody
+        })
+    }
+
+    async fn find(&self, keys: &Keys) -> Result<Found, StorageError> {
+        let locks = self.lock_keys();
+        if self.is_locked(&locks).await? {
+            return Ok(Found::Nobody);
+        }
+        let found = dial_in::find_code(&mut *self.runtime.connection().await?, keys.expose()).await?;
+        if found == Found::Nobody {
+            self.count_failure(&locks).await?;
+        }
+        Ok(found)
+    }
+
+    async fn check_pin(&self, account: AccountId, keys: &Keys) -> bool {
+        self.is_pin(account, keys).await.unwrap_or_else(|fault| {
+            error!(leg.id = %self.caller.leg, %fault, "a PIN could not be checked; it sounds like a wrong one");
+            false
+        })
+    }
+
+    async fn is_pin(&self, account: AccountId, keys: &Keys) -> Result<bool, StorageError> {
+        let mut locks = self.lock_keys().to_vec();
+        locks.push((Subject::Code, account.to_string()));
+        if self.is_locked(&locks).await? {
+            return Ok(false);
+        }
+        let hash = dial_in::pin_hash(&mut *self.runtime.connection().await?, account).await?;
+        let pin = keys.expose().to_owned();
+        let right = tokio::task::spawn_blocking(move || verify_password(&pin, hash.as_deref())).await.unwrap_or(false);
+        if right {
+            dial_in::forgive(&mut *self.runtime.connection().await?, Subject::Code, &account.to_string()).await?;
+        } else {
+            self.count_failure(&locks).await?;
+        }
+        Ok(right)
+    }
+}
+
+impl super::Inner {
+    /// Hands an event about a leg that has changed hands to whoever has it now.
+    fn forward(&self, node: &Node, leg: LegId, message: Message) {
+        if let (Message::Event(event), Some(inbox)) = (message, node.owner_of(leg)) {
+            let _ = inbox.send(Message::Event(event));
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! Plans: what a convener has planned, one conference or a series, with what goes out about it.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection as _, RunQueryDsl};
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp};
+use jiff_diesel::{NullableTimestamp, ToDiesel};
+use serde_json::Value;
+
+use super::conferences::{self, NewConference};
+use super::messages::{self, NewMessage, OverQuota, Quota};
+use super::participants::{self, Participant};
+use super::schema::{conferences as rows, participants as people, plan_reminders, plans};
+use super::text::refuse_nul;
+use super::{Connection, StorageError, StorageResult};
+use crate::ids::{AccountId, ConferenceId, PlanId};
+use crate::planning::{Schedule, free_places};
+
+/// How long a conference is taken to last that was planned without a length, in minutes.
+const USUAL_LENGTH: i32 = 60;
+
+/// A plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The plan.
+    pub id: PlanId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The title.
+    pub title: String,
+    /// The agenda; empty when there is none.
+    pub agenda: String,
+    /// When its conferences take place.
+    pub schedule: Schedule,
+    /// `call_convener` or `wait`.
+    pub start_mode: String,
+    /// By which channels people are told: `sms`, `email`.
+    pub channels: Vec<String>,
+    /// Minutes before the start at which they are reminded.
+    pub reminders: Vec<i32>,
+    /// Counts the changes.
+    pub sequence: i32,
+    /// Starts of the series that were cancelled.
+    pub left_out: Vec<DateTime>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was cancelled as a whole.
+    pub cancelled_at: Option<Timestamp>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = plans, check_for_backend(diesel::pg::Pg))]
+struct PlanRow {
+    id: PlanId,
+    account: AccountId,
+    title: String,
+    agenda: String,
+    schedule: Value,
+    start_mode: String,
+    channels: Vec<Option<String>>,
+    reminders: Vec<Option<i32>>,
+    sequence: i32,
+    left_out: Value,
+    #[diesel(deserialize_as = jiff_diesel::Timestamp)]
+    created_at: Timestamp,
+    #[diesel(deserialize_as = NullableTimestamp)]
+    cancelled_at: Option<Timestamp>,
+}
+
+impl TryFrom<PlanRow> for Plan {
+    type Error = StorageError;
+
+    fn try_from(row: PlanRow) -> StorageResult<Self> {
+        let unreadable = |what, value: &Value| StorageError::Unreadable { what, value: value.to_string() };
+        Ok(Self {
+            schedule: serde_json::from_value(row.schedule.clone()).map_err(|_| unreadable("schedule", &row.schedule))?,
+            left_out: serde_json::from_value(row.left_out.clone()).map_err(|_| unreadable("list of starts", &row.left_out))?,
+            id: row.id,
+            account: row.account,
+            title: row.title,
+            agenda: row.agenda,
+            start_mode: row.start_mode,
+            channels: row.channels.into_iter().flatten().collect(),
+            reminders: row.reminders.into_iter().flatten().collect(),
+            sequence: row.sequence,
+            created_at: row.created_at,
+            cancelled_at: row.cancelled_at,
+        })
+    }
+}
+
+/// One conference of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = rows, check_for_backend(diesel::pg::Pg))]
+pub struct PlannedConference {
+    /// The conference.
+    pub id: ConferenceId,
+    /// `planned` until it is started.
+    pub state: String,
+    /// When it is to start.
+    #[diesel(deserialize_as = NullableTimestamp)]
+    pub scheduled_at: Option<Timestamp>,
+    /// The wall-clock start that the series gives it.
+    pub plan_start: Option<String>,
+    /// Which of the series it is, from 0.
+    pub plan_index: Option<i32>,
+}
+
+/// A conference to be added to a plan.
+#[derive(Clone, Debug)]
+pub struct Addition {
+    /// The conference with its people.
+    pub conference: NewConference,
+    /// The wall-clock start.
+    pub starts: DateTime,
+    /// Which of the series it is.
+    pub index: i32,
+}
+
+/// A planned conference that takes place at another time, or under another title.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// The conference.
+    pub conference: ConferenceId,
+    /// When.
+    pub scheduled_at: Timestamp,
+    /// The start that the series gives it.
+    pub starts: DateTime,
+}
+
+/// The room that is wanted.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The most members of each switch.
+    pub switches: Vec<u32>,
+    /// The starts.
+    pub starts: Vec<Timestamp>,
+    /// How long each lasts, in minutes.
+    pub length_minutes: u32,
+    /// How many people.
+    pub people: u32,
+}
+
+/// What changes about a plan, together or not at all.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The plan as it is to be.
+    pub plan: Plan,
+    /// The sequence that it has now; `None`: it is new.
+    pub sequence: Option<i32>,
+    /// Conferences that are new.
+    pub add: Vec<Addition>,
+    /// Conferences that take place at another time.
+    pub moves: Vec<Move>,
+    /// Conferences that do not take place.
+    pub remove: Vec<ConferenceId>,
+    /// The people of planned conferences, the convener not among them.
+    pub people: Vec<(ConferenceId, Vec<Participant>)>,
+    /// What goes out.
+    pub messages: Vec<NewMessage>,
+    /// How much the account may send.
+    pub quota: Quota,
+    /// The room that is wanted, if any.
+    pub places: Option<Places>,
+}
+
+/// Why a plan was not changed. Nothing was.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanFault {
+    /// A fault of the database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The messages would be more than the account may send.
+    #[error("more messages than the account may send")]
+    OverQuota(OverQuota),
+    /// There is not enough room.
+    #[error("there are {free} free places at {at}")]
+    NoPlaces {
+        /// When.
+        at: Timestamp,
+        /// How many there are.
+        free: u32,
+    },
+    /// Somebody else has changed or started it meanwhile.
+    #[error("the plan has changed meanwhile")]
+    Changed,
+}
+
+impl From<diesel::result::Error> for PlanFault {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+/// Carries out a change of a plan.
+///
+/// # Errors
+/// [`PlanFault`].
+pub async fn apply(connection: &mut Connection, change: Change) -> Result<(), PlanFault> {
+    refuse_nul(&[("title", &change.plan.title), ("agenda", &change.plan.agenda)])?;
+    connection.transaction(async |connection| apply_in_transaction(connection, change).await).await
+}
+
+async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Result<(), PlanFault> {
+    save_plan(connection, &change).await?;
+    if let Some(places) = &change.places {
+        // Two plans that are made at once do not see each other's conferences: one at a time.
+        diesel::sql_query("SELECT pg_advisory_xact_lock(7363)").execute(connection).await?;
+        for (at, free) in free_at(connection, places, Some(change.plan.id)).await? {
+            if free < places.people {
+                return Err(PlanFault::NoPlaces { at, free });
+            }
+        }
+    }
+    let (account, plan) = (change.plan.account, change.plan.id);
+    let length = i32::try_from(change.plan.schedule.length_minutes).unwrap_or(USUAL_LENGTH);
+    for addition in change.add {
+        let id = addition.conference.id;
+        conferences::add(connection, account, addition.conference).await?;
+        diesel::update(rows::table.find(id))
+            .set((
+                rows::plan.eq(Some(plan)),
+                rows::plan_start.eq(Some(addition.starts.to_string())),
+                rows::plan_index.eq(Some(addition.index)),
+                rows::length_minutes.eq(Some(length)),
+            ))
+            .execute(connection)
+            .await?;
+    }
+    let planned = |id: ConferenceId| rows::table.find(id).filter(rows::account.eq(account).and(rows::plan.eq(plan)).and(rows::state.eq("planned")));
+    for moved in &change.moves {
+        let set = (
+            rows::scheduled_at.eq(Some(moved.scheduled_at).to_diesel()),
+            rows::plan_start.eq(Some(moved.starts.to_string())),
+            rows::length_minutes.eq(Some(length)),
+            rows::title.eq(&change.plan.title),
+        );
+        if diesel::update(planned(moved.conference)).set(set).execute(connection).await? != 1 {
+            return Err(PlanFault::Changed);
+        }
+        diesel::delete(plan_reminders::table.filter(plan_reminders::conference.eq(moved.conference))).execute(connection).await?;
+    }
+    for id in &change.remove {
+        if diesel::delete(planned(*id)).execute(connection).await? != 1 {
+            return Err(PlanFault::Changed);
+        }
+    }
+    for (id, members) in change.people {
+        if diesel::update(planned(id)).set(rows::plan.eq(Some(plan))).execute(connection).await? != 1 {
+            return Err(PlanFault::Changed);
+        }
+        diesel::delete(people::table.filter(people::conference.eq(id).and(people::convener.eq(false)))).execute(connection).await?;
+        participants::save(connection, members).await?;
+    }
+    for message in change.messages {
+        messages::add(connection, message, Some(change.quota)).await?.map_err(PlanFault::OverQuota)?;
+    }
+    Ok(())
+}
+
+async fn save_plan(connection: &mut Connection, change: &Change) -> Result<(), PlanFault> {
+    let plan = &change.plan;
+    let values = (
+        plans::title.eq(&plan.title),
+        plans::agenda.eq(&plan.agenda),
+        plans::schedule.eq(serde_json::to_value(&plan.schedule).unwrap_or(Value::Null)),
+        plans::start_mode.eq(&plan.start_mode),
+        plans::channels.eq(&plan.channels),
+        plans::reminders.eq(&plan.reminders),
+        plans::sequence.eq(plan.sequence),
+        plans::left_out.eq(serde_json::to_value(&plan.left_out).unwrap_or(Value::Null)),
+        plans::cancelled_at.eq(plan.cancelled_at.to_diesel()),
+    );
+    let Some(sequence) = change.sequence else {
+        let made = (plans::id.eq(plan.id), plans::account.eq(plan.account), plans::created_at.eq(plan.created_at.to_diesel()));
+        diesel::insert_into(plans::table).values((made, values)).execute(connection).await?;
+        return Ok(());
+    };
+    let now = plans::table.find(plan.id).filter(plans::account.eq(plan.account).and(plans::sequence.eq(sequence)).and(plans::cancelled_at.is_null()));
+    if diesel::update(now).set(values).execute(connection).await? == 1 { Ok(()) } else { Err(PlanFault::Changed) }
+}
+
+/// The account's plan.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn lookup(connection: &mut Connection, account: AccountId, plan: PlanId) -> StorageResult<Option<Plan>> {
+    let found = plans::table.find(plan).filter(plans::account.eq(account)).select(PlanRow::as_select()).first(connection).await.optional()?;
+    found.map(Plan::try_from).transpose()
+}
+
+/// The plan to which the account's conference belongs.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn of_conference(connection: &mut Connection, account: AccountId, conference: ConferenceId) -> StorageResult<Option<Plan>> {
+    let plan =
+        rows::table.find(conference).filter(rows::account.eq(account)).select(rows::plan).first::<Option<PlanId>>(connection).await.optional()?;
+    match plan.flatten() {
+        Some(plan) => lookup(connection, account, plan).await,
+        None => Ok(None),
+    }
+}
+
+/// The account's plans, the newest first, at most `limit`, beginning before the given one.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn list(connection: &mut Connection, account: AccountId, before: Option<PlanId>, limit: i64) -> StorageResult<Vec<Plan>> {
+    let mut found = plans::table.filter(plans::account.eq(account)).into_boxed();
+    if let Some(before) = before {
+        found = found.filter(plans::id.lt(before));
+    }
+    let found = found.order(plans::id.desc()).limit(limit).select(PlanRow::as_select()).load(connection).await?;
+    found.into_iter().map(Plan::try_from).collect()
+}
+
+/// The conferences of the account's plan that were not cancelled, in order.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn list_conferences(connection: &mut Connection, account: AccountId, plan: PlanId) -> StorageResult<Vec<PlannedConference>> {
+    let found = rows::table.filter(rows::account.eq(account).and(rows::plan.eq(plan))).order(rows::plan_index).select(PlannedConference::as_select());
+    Ok(found.load(connection).await?)
+}
+
+/// The free places at each of the wanted times; the conferences of `except` count as not there. Crosses accounts: all share the switches.
+///
+/// A conference that runs now counts where the wanted time begins within its usual length.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn free_at(connection: &mut Connection, places: &Places, except: Option<PlanId>) -> StorageResult<Vec<(Timestamp, u32)>> {
+    let (Some(first), Some(last)) = (places.starts.iter().min(), places.starts.iter().max()) else { return Ok(Vec::new()) };
+    let length = SignedDuration::from_mins(i64::from(places.length_minutes));
+    let day = SignedDuration::from_hours(24);
+    let from = first.checked_sub(day).unwrap_or(Timestamp::MIN);
+    let to = last.checked_add(length).unwrap_or(Timestamp::MAX);
+    let begins = diesel::dsl::sql::<diesel::sql_types::Timestamptz>("coalesce(conferences.started_at, conferences.scheduled_at)");
+    let mut others = rows::table
+        .left_join(people::table.on(people::conference.eq(rows::id).and(people::removed.eq(false))))
+        .filter(rows::state.eq_any(["planned", "calling_convener", "running"]))
+        .filter(begins.clone().ge(from.to_diesel()).and(begins.clone().lt(to.to_diesel())))
+        .group_by(rows::id)
+        .select((begins, rows::length_minutes, diesel::dsl::count(people::id.nullable())))
+        .into_boxed();
+    if let Some(except) = except {
+        others = others.filter(rows::plan.is_distinct_from(except));
+    }
+    let others: Vec<(jiff_diesel::Timestamp, Option<i32>, i64)> = others.load(connection).await?;
+    let free = |at: Timestamp| {
+        let end = at.checked_add(length).unwrap_or(Timestamp::MAX);
+        let meanwhile = others.iter().filter(|(begins, minutes, _)| {
+            let begins = begins.to_jiff();
+            let minutes = i64::from(minutes.unwrap_or(USUAL_LENGTH));
+            begins < end && begins.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MAX) > at
+        });
+        let sizes: Vec<u32> = meanwhile.map(|(.., size)| u32::try_from(*size).unwrap_or(u32::MAX)).collect();
+        free_places(&places.switches, &sizes)
+    };
+    Ok(places.starts.iter().map(|at| (*at, free(*at))).collect())
+}
+
+/// A planned conference that the service is to start by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The conference.
+    pub conference: ConferenceId,
+    /// Whose it is.
+    pub account: AccountId,
+}
+
+/// The planned conferences whose convener is to be called now: their time has come, and was not before `since`.
+/// Crosses accounts: for the service itself.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn list_due(connection: &mut Connection, since: Timestamp, now: Timestamp) -> StorageResult<Vec<Due>> {
+    let due = rows::table
+        .inner_join(plans::table.on(rows::plan.eq(plans::id.nullable())))
+        .filter(rows::state.eq("planned").and(plans::start_mode.eq("call_convener")))
+        .filter(rows::scheduled_at.le(Some(now).to_diesel()).and(rows::scheduled_at.gt(Some(since).to_diesel())))
+        .order(rows::scheduled_at)
+        .limit(100)
+        .select((rows::id, rows::account));
+    let due: Vec<(ConferenceId, AccountId)> = due.load(connection).await?;
+    Ok(due.into_iter().map(|(conference, account)| Due { conference, account }).collect())
+}
+
+/// A reminder that is due.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+#[diesel(check_for_backend(diesel::pg::Pg))]
+pub struct DueReminder {
+    /// The conference.
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    pub conference: ConferenceId,
+    /// Whose it is.
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    pub account: AccountId,
+    /// Its plan.
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    pub plan: PlanId,
+    /// How long before the start.
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pub minutes_before: i32,
+}
+
+/// The reminders whose time has come and that nobody has sent; one for a conference that has begun is not sent any more.
+/// Crosses accounts: for the service itself.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn list_due_reminders(connection: &mut Connection, now: Timestamp) -> StorageResult<Vec<DueReminder>> {
+    const DUE: &str = "SELECT conferences.id AS conference, conferences.account, plans.id AS plan, minutes_before \
+        FROM conferences JOIN plans ON plans.id = conferences.plan CROSS JOIN LATERAL unnest(plans.reminders) AS minutes_before \
+        WHERE conferences.state = 'planned' AND conferences.scheduled_at > $1 AND cardinality(plans.channels) > 0 \
+            AND conferences.scheduled_at - minutes_before * interval '1 minute' <= $1 \
+            AND conferences.created_at < conferences.scheduled_at - minutes_before * interval '1 minute' \
+            AND NOT EXISTS (SELECT FROM plan_reminders WHERE conference = conferences.id AND plan_reminders.minutes_before = minutes_before.minutes_before) \
+        ORDER BY conferences.scheduled_at LIMIT 50";
+    Ok(diesel::sql_query(DUE).bind::<diesel::sql_types::Timestamptz, _>(now.to_diesel()).load(connection).await?)
+}
+
+/// Sends a reminder, unless another node of the service was first. `false`: it was.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn remind(connection: &mut Connection, due: &DueReminder, message: NewMessage, now: Timestamp) -> StorageResult<bool> {
+    connection
+        .transaction(async |connection| {
+            let done = (
+                plan_reminders::conference.eq(due.conference),
+                plan_reminders::minutes_before.eq(due.minutes_before),
+                plan_reminders::done_at.eq(now.to_diesel()),
+            );
+            if diesel::insert_into(plan_reminders::table).values(done).on_conflict_do_nothing().execute(connection).await? == 0 {
+                return Ok(false);
+            }
+            // Reminders were asked for with the plan; no limit of this hour keeps them back.
+            messages::add(connection, message, None).await.map(|_| true)
+        })
+        .await
+}
