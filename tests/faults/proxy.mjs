@@ -1,0 +1,62 @@
+// The line between service and switch, which can be cut, slowed down, or left half open: connected and dumb.
+import { connect, createServer } from 'node:net';
+
+/** Opens a line to a port of this machine. */
+export async function openLine(port) {
+  const pairs = new Set();
+  let mode = 'whole';
+  let delay = 0;
+  const server = createServer((near) => {
+    if (mode === 'cut') return near.destroy();
+    const far = connect(port, '127.0.0.1');
+    // One that was there when the line went dumb stays dumb for ever, as after a firewall forgot it.
+    const pair = { near, far, dumb: mode === 'half-open' };
+    pairs.add(pair);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      one.setNoDelay(true);
+      // Bytes never overtake each other when the delay changes.
+      let last = 0;
+      const later = (act) => {
+        last = Math.max(last, Date.now() + delay);
+        setTimeout(act, last - Date.now());
+      };
+      one.on('data', (bytes) => later(() => {
+        if (!pair.dumb) other.write(bytes);
+      }));
+      one.on('error', () => {});
+      one.on('close', () => later(() => {
+        pairs.delete(pair);
+        if (!pair.dumb) other.destroy();
+      }));
+    }
+    return undefined;
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: server.address().port,
+    cut() {
+      mode = 'cut';
+      for (const { near, far } of pairs) {
+        near.destroy();
+        far.destroy();
+      }
+    },
+    slow(milliseconds) {
+      delay = milliseconds;
+    },
+    halfOpen() {
+      mode = 'half-open';
+      for (const pair of pairs) pair.dumb = true;
+    },
+    mend() {
+      mode = 'whole';
+      delay = 0;
+      // The switch's end of a forgotten connection is ended some day; here it is now, and the service's end stays in the dark.
+      for (const pair of pairs) if (pair.dumb) pair.far.destroy();
+    },
+    close() {
+      this.cut();
+      server.close();
+    },
+  };
+}

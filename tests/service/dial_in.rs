@@ -1,0 +1,203 @@
+//! Callers on the simulated switch: whose conference they come into, and who is kept out.
+
+use serde_json::{Value, json};
+use sklic::ids::LegId;
+use sklic::pbx::Phrase;
+use sklic::pbx::simulator::CallIn;
+use sklic::reception::{LockOutRules, Subject};
+use sklic::storage::dial_in;
+
+use crate::api::{Api, PASSWORD, PATIENCE, User};
+use crate::http_faults::behind_proxy;
+use crate::proxy::Mode;
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// A contact with this name; gives identifier and code.
+pub async fn contact(api: &Api, user: &User, name: &str) -> (String, String) {
+    let made = api.post(user, "/api/v1/contacts", json!({"name": name, "phone": "+38659900077"})).await.expect(201);
+    (text(&made["id"]), text(&made["code"]))
+}
+
+/// A conference with these contacts; gives its identifier.
+pub async fn planned(api: &Api, user: &User, title: &str, contacts: &[&str]) -> String {
+    let people: Vec<Value> = contacts.iter().map(|id| json!({"contact_id": id})).collect();
+    text(&api.post(user, "/api/v1/conferences", json!({"title": title, "participants": people})).await.expect(201)["id"])
+}
+
+pub async fn started(api: &Api, user: &User, conference: &str) {
+    api.press(user, &format!("/api/v1/conferences/{conference}/start")).await.expect(202);
+    api.until(user, conference, "it runs", |view| view["state"] == "running").await;
+}
+
+/// Somebody dials and keys these.
+pub fn dials(api: &Api, number: &str, line: &str, keys: &[&str]) -> LegId {
+    api.simulator.call_in(CallIn {
+        dialled: number.into(),
+        asserted: vec![format!("<sip:{line}@example.test>")],
+        presented: line.into(),
+        trunk: "trunk".into(),
+        keys: keys.iter().map(|keys| format!("{keys}#")).collect(),
+        ..CallIn::default()
+    })
+}
+
+/// Waits until a caller has heard this.
+pub async fn hears(api: &Api, leg: LegId, wanted: Phrase) {
+    let waiting = async {
+        while !api.simulator.heard(leg).iter().any(|(_, phrase)| *phrase == wanted) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let heard = || api.simulator.heard(leg);
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("he has not heard {wanted:?} but {:?}", heard()));
+}
+
+/// The state of the person with this name, newest entry.
+pub fn state_of<'a>(view: &'a Value, name: &str) -> Option<&'a str> {
+    view["participants"].as_array().unwrap().iter().rev().find(|person| person["name"] == name)?["state"].as_str()
+}
+
+#[tokio::test]
+async fn two_conferences_of_one_convener_never_mix() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let (ana, ana_code) = contact(&api, &user, "Ana").await;
+    let (bor, bor_code) = contact(&api, &user, "Bor").await;
+    let (_, cene_code) = contact(&api, &user, "Cene").await;
+    let first = planned(&api, &user, "Prva", &[]).await;
+    let second = planned(&api, &user, "Druga", &[]).await;
+    for (conference, contact) in [(&first, &ana), (&second, &bor)] {
+        api.post(&user, &format!("/api/v1/conferences/{conference}/participants"), json!({"contact_id": contact})).await.expect(201);
+        started(&api, &user, conference).await;
+    }
+    let ana_leg = dials(&api, "013099396", "+38659900001", &[&ana_code]);
+    let bor_leg = dials(&api, "013099396", "+38659900002", &[&bor_code]);
+    let cene_leg = dials(&api, "013099396", "+38659900003", &[&cene_code]);
+    hears(&api, cene_leg, Phrase::NoConference).await;
+    let view = api.until(&user, &first, "Ana is in", |view| state_of(view, "Ana") == Some("in")).await;
+    assert_eq!((state_of(&view, "Bor"), state_of(&view, "Cene")), (None, None), "{view}");
+    let view = api.until(&user, &second, "Bor is in", |view| state_of(view, "Bor") == Some("in")).await;
+    assert_eq!((state_of(&view, "Ana"), state_of(&view, "Cene")), (None, None), "{view}");
+    assert_ne!(ana_leg, bor_leg);
+}
+
+#[tokio::test]
+async fn a_code_opens_only_its_own_account_and_not_after_it_was_renewed() {
+    let Some(api) = Api::fresh().await else { return };
+    let (user, other) = (api.user("100200").await, api.user("100300").await);
+    let (ana, old) = contact(&api, &user, "Ana").await;
+    let running = planned(&api, &other, "Tuja", &[]).await;
+    started(&api, &other, &running).await;
+    // Her convener has no conference; another account's is none of hers.
+    hears(&api, dials(&api, "013099396", "+38659900001", &[&old]), Phrase::NoConference).await;
+    api.post(&other, &format!("/api/v1/contacts/{ana}/code"), Value::Null).await.problem(404, "not_found");
+    let renewed = api.press(&user, &format!("/api/v1/contacts/{ana}/code")).await.expect(200);
+    assert_ne!(renewed["code"], old);
+    hears(&api, dials(&api, "013099396", "+38659900002", &[&old]), Phrase::WrongCode).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_planned_conference_comes_in_when_it_runs() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let (ana, code) = contact(&api, &user, "Ana").await;
+    let conference = planned(&api, &user, "Sestanek", &[&ana]).await;
+    let leg = dials(&api, "19819", "+38659900001", &[&code]);
+    hears(&api, leg, Phrase::Waiting).await;
+    started(&api, &user, &conference).await;
+    let view = api.until(&user, &conference, "Ana is in", |view| state_of(view, "Ana") == Some("in")).await;
+    let ana = view["participants"].as_array().unwrap().iter().find(|person| person["name"] == "Ana").unwrap();
+    assert_eq!((&ana["way_of_entry"], &ana["attempts"]), (&json!("onnet_short"), &json!(1)), "she is not called: {ana}");
+}
+
+#[tokio::test]
+async fn on_the_short_number_somebody_must_vouch_for_the_line() {
+    let Some(api) = Api::fresh().await else { return };
+    let call = |asserted: Vec<String>, trunk: &str| CallIn {
+        dialled: "19819".into(),
+        asserted,
+        presented: "+38640123456".into(),
+        trunk: trunk.into(),
+        ..CallIn::default()
+    };
+    for (asserted, trunk) in [
+        (Vec::new(), "trunk"),
+        (vec!["<sip:+38640123456@example.test>".to_owned()], "somebody-elses"),
+        (vec!["\"'); DROP TABLE accounts; --\" <sip:\u{0}\r\n@@>".to_owned(), "x".repeat(256)], "trunk"),
+    ] {
+        let leg = api.simulator.call_in(call(asserted, trunk));
+        hears(&api, leg, Phrase::NoIdentity).await;
+    }
+}
+
+#[tokio::test]
+async fn guessing_locks_the_line_out_and_the_lock_outlives_a_restart() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let (ana, code) = contact(&api, &user, "Ana").await;
+    let conference = planned(&api, &user, "Sestanek", &[&ana]).await;
+    for _ in 0..2 {
+        let leg = dials(&api, "013099396", "+38659900001", &["11111111", "22222222", "33333333"]);
+        hears(&api, leg, Phrase::TooManyTries).await;
+    }
+    hears(&api, dials(&api, "013099396", "+38659900001", &[&code]), Phrase::WrongCode).await;
+    // Another line is not locked out.
+    hears(&api, dials(&api, "013099396", "+38659900002", &[&code]), Phrase::Waiting).await;
+    let again = api.again_with(Default::default(), Default::default()).await;
+    hears(&again, dials(&again, "013099396", "+38659900001", &[&code]), Phrase::WrongCode).await;
+    drop(conference);
+}
+
+#[tokio::test]
+async fn failures_at_the_same_moment_all_count() {
+    let Some(api) = Api::fresh().await else { return };
+    let rules = LockOutRules { line_failures: 1000, ..LockOutRules::default() };
+    let now = sklic::clock::now();
+    let guess = async || {
+        let mut connection = api.database.connection().await;
+        dial_in::count_failure(&mut connection, Subject::Line, "+38659900001", &rules, now).await.unwrap();
+    };
+    futures_util::future::join_all((0..20).map(|_| guess())).await;
+    let counter = dial_in::lock_out(&mut *api.database.connection().await, Subject::Line, "+38659900001").await.unwrap();
+    assert_eq!(counter.failures, 20);
+}
+
+#[tokio::test]
+async fn the_pin_starts_conferences_and_only_the_right_one() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let session = api.login("100200", PASSWORD).await;
+    assert_eq!(session.status, 200, "{}", session.text());
+    dial_in::set_pin(&mut *api.database.connection().await, user.account, Some(&sklic::http::secrets::hash_password("730519").unwrap()))
+        .await
+        .unwrap();
+    assert_eq!(api.get(&user, "/api/v1/me").await.expect(200)["has_pin"], true);
+    // A program's token must not be enough to set it.
+    api.put(&user, "/api/v1/me/pin", json!({"current_password": PASSWORD, "pin": "730520"})).await.problem(403, "forbidden");
+    let conference = api.plan(&user, &["+38659900002"]).await;
+    let wrong = dials(&api, "19819", "+38659900009", &["100200", "730518", "0", "1"]);
+    hears(&api, wrong, Phrase::TooManyTries).await;
+    let id = text(&conference["id"]);
+    assert_eq!(api.get(&user, &format!("/api/v1/conferences/{id}")).await.expect(200)["state"], "planned");
+    dials(&api, "19819", "+38659900008", &["100200", "730519"]);
+    let view = api.until(&user, &id, "everybody is in", |view| view["participants"].as_array().unwrap().iter().all(|person| person["state"] == "in"));
+    let view = view.await;
+    assert_eq!(view["participants"][0]["way_of_entry"], "onnet_short", "the convener was not called: {view}");
+    assert_eq!(view["participants"][1]["way_of_entry"], "web_out");
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_callers_still_hear_what_needs_none() {
+    for mode in [Mode::Refuse, Mode::Freeze] {
+        let Some((api, proxy)) = behind_proxy().await else { return };
+        proxy.set(mode);
+        // Spread over more than the time for which a lease stands: without the database it cannot be renewed, and nobody else can take it.
+        for at in 0..20 {
+            hears(&api, dials(&api, "099", &format!("+386599000{at:02}"), &[]), Phrase::Apology).await;
+            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        }
+    }
+}

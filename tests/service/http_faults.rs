@@ -1,0 +1,74 @@
+//! The HTTP side while the database is away.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use sklic::http::HttpConfig;
+use sklic::storage::{Pool, PoolOptions};
+
+use crate::api::{Api, PASSWORD, from_address, generous};
+use crate::database::Database;
+use crate::proxy::{Mode, Proxy};
+
+/// A service with a proxy before its database.
+pub async fn behind_proxy() -> Option<(Api, Proxy)> {
+    let database = Database::fresh().await?;
+    let proxy = Proxy::before(database.server_address()).await;
+    let options = PoolOptions { wait: Duration::from_secs(1), ..PoolOptions::default() };
+    let pool = Pool::new(&database.url_at(proxy.address), options).unwrap();
+    let config = HttpConfig { request_timeout_seconds: 3, ..generous() };
+    Some((Api::on(database, pool, config).await, proxy))
+}
+
+#[tokio::test]
+async fn an_absent_database_is_told_and_soon() {
+    for mode in [Mode::Refuse, Mode::Freeze] {
+        let Some((api, proxy)) = behind_proxy().await else { return };
+        let user = api.user("100200").await;
+        let view = api.plan(&user, &["+38659900002"]).await;
+        let conference = format!("/api/v1/conferences/{}", view["id"].as_str().unwrap());
+        api.get(&user, "/readyz").await.expect(200);
+        proxy.set(mode);
+        let begin = Instant::now();
+        for path in ["/api/v1/me", "/api/v1/contacts", &conference] {
+            let answer = api.get(&user, path).await;
+            assert_eq!(answer.status, 503, "{}", answer.text());
+            assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds < 60));
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+        }
+        assert_eq!(api.login("100200", PASSWORD).await.status, 503);
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+        // The process lives, and says what is away.
+        api.get(&user, "/healthz").await.expect(200);
+        let ready = api.get(&user, "/readyz").await;
+        assert_eq!((ready.status.as_u16(), &ready.json()["database"]), (503, &serde_json::json!(false)));
+        proxy.set(Mode::Pass);
+        let healed = tokio::time::timeout(Duration::from_secs(20), async {
+            while api.get(&user, &conference).await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        healed.await.expect("it heals by itself");
+        assert_eq!(api.get(&user, &conference).await.expect(200), view);
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_for_this_machine_or_the_token() {
+    let config = HttpConfig { metrics_token: Some("skrivni žeton".into()), ..generous() };
+    let Some(api) = Api::with(config).await else { return };
+    let ask = |address: [u8; 4], headers: &[(&str, &str)]| {
+        let builder =
+            headers.iter().fold(Request::builder().method(Method::GET).uri("/metrics"), |builder, (name, value)| builder.header(*name, *value));
+        let mut request = builder.body(Body::empty()).unwrap();
+        from_address(&mut request, address.into());
+        request
+    };
+    api.send(ask([127, 0, 0, 1], &[])).await;
+    assert_eq!(api.send(ask([127, 0, 0, 1], &[])).await.status, 200);
+    api.send(ask([127, 0, 0, 1], &[("x-forwarded-for", "192.0.2.1")])).await.problem(403, "forbidden");
+    api.send(ask([192, 0, 2, 1], &[])).await.problem(403, "forbidden");
+    api.send(ask([192, 0, 2, 1], &[("authorization", "Bearer wrong")])).await.problem(403, "forbidden");
+    assert_eq!(api.send(ask([192, 0, 2, 1], &[("authorization", "Bearer skrivni \u{17e}eton")])).await.status, 403, "not ASCII, not readable");
+}
