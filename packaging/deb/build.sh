@@ -18,7 +18,7 @@ checkout=$(cd "$here/../.." && pwd)
 binary=$(realpath "$1")
 mkdir -p "$2"
 output=$(realpath "$2")
-version=${3:-$(sed -n 's/^version = "\(.*\)"/\1/p' "$checkout/Cargo.toml" | head -n 1)}
+version=${3:-$(sed -n 's/^version = "\(.*\)"/\1/p' "$checkout/Cargo.toml" | sed -n 1p)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Whoever builds, the files are readable by all unless said otherwise.

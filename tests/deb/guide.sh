@@ -19,7 +19,7 @@ source vagrant/provision/asterisk-root.sh
 source vagrant/provision/debian-root.sh
 
 binary=$1
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | sed -n 1p)
 work=$(mktemp -d)
 root=$work/root
 trap 'umount -R "$root"/{proc,dev/shm} 2>/dev/null || true; remove_tree "$work"' EXIT
@@ -87,7 +87,7 @@ console 'dialplan show office' | cmp -s - "$work/office-before" || fail "the off
 echo "- it ends in order, with its report"
 api=http://127.0.0.1:8080/api/v1
 token=$(in_root sklic account token --user-number 1001 | tail -n 1)
-conference=$(curl -fsS "$api/conferences" -H "Authorization: Bearer $token" | grep -o '"id":"[^"]*"' | head -n 1 | cut -d '"' -f 4)
+conference=$(curl -fsS "$api/conferences" -H "Authorization: Bearer $token" | grep -o '"id":"[^"]*"' | sed -n 1p | cut -d '"' -f 4)
 curl -fsS -X POST "$api/conferences/$conference/end" -H "Authorization: Bearer $token" >/dev/null || fail "it cannot be ended"
 mailed() { grep -lq 'ana@example.org' "$work"/mail/*.eml; }
 until_true "the report is mailed" 60 mailed

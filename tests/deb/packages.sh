@@ -15,7 +15,7 @@ source vagrant/provision/debian-root.sh
 
 binary=$1 mode=${2:-}
 : "${SKLIC_LAB_DATABASE_URL:?run this in a lab session: vagrant/provision/lab.sh session -- tests/deb/packages.sh BINARY}"
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | sed -n 1p)
 work=$(mktemp -d)
 chmod 0755 "$work"
 root=$work/root
@@ -66,8 +66,8 @@ for file in /lib/systemd/system/sklic.service /usr/share/man/man1/sklic.1.gz /us
     /usr/share/sklic/prompts/sl/greeting.wav /usr/share/sklic/moh/waiting.wav /usr/share/doc/sklic/examples/tariff.csv; do
     in_root test -s "$file" || fail "$file is missing"
 done
-in_root sklic --version | grep -q sklic || fail "it does not run"
-in_root getent passwd sklic | grep -q ':/usr/sbin/nologin$' || fail "the service's user may log in"
+in_root sklic --version | grep sklic >/dev/null || fail "it does not run"
+in_root getent passwd sklic | grep ':/usr/sbin/nologin$' >/dev/null || fail "the service's user may log in"
 
 echo "- before it is set up, the doctor says what is missing"
 status=0
@@ -97,7 +97,7 @@ done
 took=$((($(date +%s%N) - began) / 1000000))
 echo "  ready after $took ms"
 [ "$(awk '/^Uid:/ {print $2}' "/proc/$service/status")" = "$(in_root id -u sklic)" ] || fail "it does not run as its own user"
-curl -fsS "http://127.0.0.1:$port/" | grep -qi '<html' || fail "the console is not inside"
+curl -fsS "http://127.0.0.1:$port/" | grep -i '<html' >/dev/null || fail "the console is not inside"
 
 echo "- the examples of the API's page work against it"
 in_root sklic tariff import /usr/share/doc/sklic/examples/tariff.csv --name base --valid-from 2026-01-01 >/dev/null
@@ -111,7 +111,7 @@ token=$token api=http://127.0.0.1:$port/api/v1 timeout 60 bash -euo pipefail "$w
 echo "- upgraded while it runs: the operator's own configuration stays, the rest is new"
 install_all "$version"
 # shellcheck disable=SC2016 # dpkg-query fills these in
-in_root dpkg-query -W -f '${Version} ${Status}\n' sklic | grep -q "^$version install ok installed" || fail "it is not upgraded"
+in_root dpkg-query -W -f '${Version} ${Status}\n' sklic | grep "^$version install ok installed" >/dev/null || fail "it is not upgraded"
 grep -q '^name = "node-a"' "$root/etc/sklic/sklic.toml" || fail "the operator's configuration is gone"
 holds /etc/sklic/sklic.toml 'root:sklic 640'
 [ -s "$root/etc/sklic/database-url" ] || fail "the database's URL is gone"

@@ -19,7 +19,7 @@ asterisk() {
     prompts
     mkdir -p /etc/asterisk/sklic
     cp "$sklic"/dialplan/asterisk/*.conf /etc/asterisk/sklic/
-    modules=$(dirname "$(find /usr/lib -name app_confbridge.so | head -n 1)")
+    modules=$(dirname "$(find /usr/lib -name app_confbridge.so | sed -n 1p)")
     # The lab's own configuration, with this machine's addresses in the place of loopback.
     for file in "$sklic"/vagrant/provision/asterisk/*.conf; do
         sed -e "s|@AMI_PORT@|5038|g" -e "s|@AMI_SECRET@|$(cat /sklic-secret)|g" -e "s|@SIP_PORT@|5060|g" -e "s|@TRUNK_PORT@|5080|g" \

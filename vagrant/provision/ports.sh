@@ -39,12 +39,13 @@ ports_in_use() {
         while read -r port; do printf '%d\n' "0x$port"; done
 }
 
-port_is_free() { ! ports_in_use | grep -qx "$1"; }
+# grep reads to the end: with -q it would close the pipe early, and pipefail would take that for a failure.
+port_is_free() { ! ports_in_use | grep -x "$1" >/dev/null; }
 
 # Who holds a port, for a message.
 port_holder() {
     local holder
-    holder=$(ss -Hlntup "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p' | head -n 1)
+    holder=$(ss -Hlntup "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p' | sed -n 1p)
     printf '%s' "${holder:-another process}"
 }
 
