@@ -239,7 +239,7 @@ async fn faults_of_an_sms_gateway() {
     let kannel = kannel("the-right-one").await;
     patient.config.extend(gateway(kannel, "the-right-one"));
     patient.is_healthy("all").await;
-    patient.config.extend(gateway(kannel, "another-one"));
+    patient.config.extend(gateway(kannel, "not-the-right-one"));
     patient.suffers("sms.refused", &["kannel", "sendsms-user"]).await;
     patient.config.extend(gateway(closed(), "the-right-one"));
     patient.suffers("sms.unreachable", &["kannel", "firewall"]).await;

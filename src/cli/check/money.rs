@@ -32,7 +32,7 @@ pub async fn examine(config: &Config, connection: &mut Connection) -> Vec<Findin
 enum Allowed {
     /// Everybody who has no terms of his own, by this key of the configuration.
     Configuration(&'static str),
-    /// So many accounts, one of them by name.
+    /// So many accounts, the first of them by its user number.
     Accounts(String, i64),
 }
 
@@ -48,8 +48,11 @@ impl Allowed {
 
     /// More accounts of the same; where the configuration says so, they need not be told.
     fn add(&mut self, other: &Self) {
-        if let (Self::Accounts(_, here), Self::Accounts(_, there)) = (self, other) {
+        if let (Self::Accounts(first, here), Self::Accounts(their_first, there)) = (self, other) {
             *here += there;
+            if their_first < first {
+                first.clone_from(their_first);
+            }
         }
     }
 }
