@@ -37,8 +37,7 @@ struct Arguments {
 enum Command {
     /// Run the service.
     Serve,
-    /// Bring the database's schema up to date.
-    Migrate,
+    Migrate(migrate::Migrate),
     /// Subscribers of the service.
     #[command(subcommand)]
     Account(account::AccountCommand),
@@ -72,7 +71,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
             Command::Papers(papers) => papers::run(&papers),
             Command::Check(check) => return check::run(&arguments.config, &check).await,
             Command::Serve => serve::run(load()?).await,
-            Command::Migrate => migrate::run(&load()?).await,
+            Command::Migrate(migrate) => migrate::run(&load()?, &migrate).await,
             Command::Account(command) => account::run(&load()?, command).await,
             Command::Tariff(tariff::TariffCommand::Check(check)) => tariff::check(&check),
             Command::Tariff(command) => tariff::run(&load()?, command).await,

@@ -7,6 +7,7 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::commands::{Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -202,12 +203,25 @@ impl Mailer {
         .await
     }
 
-    /// Connects, logs in and leaves: for the doctor of the configuration.
+    /// Connects, logs in, names the sender, and takes it back: for the doctor of the configuration. No mail is sent.
     ///
     /// # Errors
-    /// [`SendError::Connect`] or [`SendError::TimedOut`].
+    /// [`SendError::Connect`] or [`SendError::TimedOut`]; [`SendError::Refused`] when the server takes no mail from our sender.
     pub async fn check_server(&self) -> Result<(), SendError> {
-        self.in_time(async { self.connect().await.map_err(SendError::Connect) }).await
+        self.in_time(async {
+            let mut connection = self.connect().await.map_err(SendError::Connect)?;
+            connection.command(Mail::new(Some(self.from.email.clone()), Vec::new())).await.map_err(SendError::Refused)?;
+            // Many servers judge the sender only now; the one recipient who must exist is whoever gets the bounces.
+            if let Err(refusal) = connection.command(Rcpt::new(self.from.email.clone(), Vec::new())).await
+                && blames_sender(&refusal)
+            {
+                return Err(SendError::Refused(refusal));
+            }
+            // Whether it forgets the mail or not: nothing of it was sent.
+            let _ = connection.command(Rset).await;
+            Ok(connection)
+        })
+        .await
     }
 
     /// Holds a dialogue within the time limit, then takes leave.
@@ -249,6 +263,21 @@ impl Channel for Mailer {
             wait: None,
             words: error.to_string(),
         })
+    }
+}
+
+/// Whether the refusal of a recipient is about us, by its enhanced status code where there is one (RFC 3463).
+///
+/// A sender's address need not have a mailbox, and a server may ask to come back later (greylisting).
+fn blames_sender(refusal: &SmtpError) -> bool {
+    let words = std::error::Error::source(refusal).map(ToString::to_string).unwrap_or_default();
+    let code: Vec<u16> = words.split(' ').next().unwrap_or_default().split('.').map_while(|part| part.parse().ok()).collect();
+    match code[..] {
+        // Bad sender's mailbox or system address; Postfix says so with a passing code, too.
+        [4 | 5, 1, 7 | 8] => true,
+        // Other faults of an address, and of a mailbox, are the recipient's.
+        [_, 1 | 2, _] => false,
+        _ => refusal.is_permanent(),
     }
 }
 

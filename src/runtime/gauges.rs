@@ -47,6 +47,17 @@ pub(super) fn count_ended(leg: &Leg, switch: &str) {
     }
 }
 
+/// What the owner of a switch tells of it.
+const OF_A_SWITCH: [&str; 5] =
+    ["sklic_members", "sklic_legs", "sklic_switch_link_up", "sklic_switch_last_heard_seconds", "sklic_conferences_in_silence"];
+
+/// Sets back what is told of a switch that this process does not drive: its owner tells it now, and two would be added up.
+fn forget(switch: &str) {
+    for name in OF_A_SWITCH {
+        metrics::gauge!(name, "switch" => switch.to_owned()).set(0.0);
+    }
+}
+
 /// The time that a command takes until the switch has acknowledged it.
 pub(super) struct Timing {
     begun: Instant,
@@ -73,7 +84,12 @@ impl Runtime {
     pub(super) fn set_gauges(&self) {
         metrics::gauge!("sklic_conferences").set(number(self.owners().len()));
         let now = clock::now();
-        for node in self.inner.nodes.all() {
+        for switch in self.inner.membership.switches() {
+            let Some(node) = self.inner.nodes.by_name(&switch.name) else {
+                forget(&switch.name);
+                continue;
+            };
+            node.gauge_link();
             metrics::gauge!("sklic_legs", "switch" => node.name.clone()).set(number(node.load()));
             let silent = now.duration_since(node.heard().0).as_secs_f64().max(0.0);
             metrics::gauge!("sklic_switch_last_heard_seconds", "switch" => node.name.clone()).set(silent);

@@ -362,6 +362,11 @@ impl Node {
                 }
             }
         }
+        self.gauge_link();
+    }
+
+    /// Tells whether the link is up; of one that never was, no event says so.
+    pub(super) fn gauge_link(&self) {
         metrics::gauge!("sklic_switch_link_up", "switch" => self.name.clone()).set(if self.link().connected { 1.0 } else { 0.0 });
     }
 

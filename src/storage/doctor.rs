@@ -1,5 +1,6 @@
 //! What `sklic check` asks the database; it crosses accounts, for it serves the operator.
 
+use diesel::dsl::{count_star, min};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
@@ -35,4 +36,40 @@ pub async fn clock_and_release(connection: &mut Connection) -> StorageResult<(Ti
 /// A fault of the database.
 pub async fn time_zones(connection: &mut Connection) -> StorageResult<Vec<String>> {
     Ok(accounts::table.select(accounts::time_zone).distinct().order(accounts::time_zone).load(connection).await?)
+}
+
+/// Accounts that have the same tariff or list of numbers instead of the configuration's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnTerms {
+    /// Their tariff; `None`: the configuration's.
+    pub tariff: Option<String>,
+    /// Beginnings of numbers that they may call; `None`: the configuration's.
+    pub allowed_prefixes: Option<Vec<String>>,
+    /// The first of their user numbers.
+    pub user_number: String,
+    /// How many they are.
+    pub accounts: i64,
+}
+
+/// The terms of accounts in use that differ from the configuration's, each once.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn own_terms(connection: &mut Connection) -> StorageResult<Vec<OwnTerms>> {
+    type Row = (Option<String>, Option<serde_json::Value>, Option<String>, i64);
+    let rows: Vec<Row> = accounts::table
+        .filter(accounts::disabled_at.is_null().and(accounts::tariff.is_not_null().or(accounts::allowed_prefixes.is_not_null())))
+        .group_by((accounts::tariff, accounts::allowed_prefixes))
+        .select((accounts::tariff, accounts::allowed_prefixes, min(accounts::user_number), count_star()))
+        .order((accounts::tariff, accounts::allowed_prefixes))
+        .load(connection)
+        .await?;
+    let terms = |(tariff, list, user_number, accounts): Row| OwnTerms {
+        tariff,
+        // Read as where calls are placed: a list that makes no sense allows nothing.
+        allowed_prefixes: list.map(|list| serde_json::from_value(list).unwrap_or_default()),
+        user_number: user_number.unwrap_or_default(),
+        accounts,
+    };
+    Ok(rows.into_iter().map(terms).collect())
 }

@@ -51,8 +51,11 @@ pub const ALL: &[Metric] = &[
     gauge("sklic_conferences", "Conferences that run."),
     gauge("sklic_members", "Legs inside conferences, by switch."),
     gauge("sklic_legs", "Legs that are being dialled, ring or talk, by switch."),
-    gauge("sklic_switch_link_up", "1 while the link to the switch is up."),
-    gauge("sklic_switch_last_heard_seconds", "How long ago the switch last proved what it holds, by switch."),
+    gauge("sklic_switch_link_up", "1 while the link to the switch is up, by switch; 0 on service nodes that do not drive it."),
+    gauge(
+        "sklic_switch_last_heard_seconds",
+        "How long ago the switch last proved what it holds, by switch; 0 on service nodes that do not drive it.",
+    ),
     counter("sklic_switch_link_losses_total", "Losses of the link, by switch."),
     counter("sklic_switch_events_unclaimed_total", "Events about legs that no conference claims, by switch."),
     histogram(

@@ -91,6 +91,11 @@ conference=$(curl -fsS "$api/conferences" -H "Authorization: Bearer $token" | gr
 curl -fsS -X POST "$api/conferences/$conference/end" -H "Authorization: Bearer $token" >/dev/null || fail "it cannot be ended"
 mailed() { grep -lq 'ana@example.org' "$work"/mail/*.eml; }
 until_true "the report is mailed" 60 mailed
+
+echo "- another one, as on the three machines of the Vagrantfile"
+SKLIC_FLOW_SERVICE=http://127.0.0.1:8080 SKLIC_FLOW_PHONES=there SKLIC_FLOW_PASSWORD=$(cat "$root/root/sklic-1001") \
+    vagrant/provision/flow.sh >"$work/flow.log" 2>&1 || fail "no conference across the machines"
+sed 's/^/    /' "$work/flow.log"
 kill -TERM "$(cat "$root/run/sklic.pid")"
 in_root pg_ctlcluster "$cluster" main stop -m fast || true
 echo "guide: all as promised"

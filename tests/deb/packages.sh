@@ -74,6 +74,9 @@ status=0
 words=$(in_root sklic check) || status=$?
 [ "$status" = 2 ] || fail "the exit status was $status: $words"
 [[ $words == *secret* || $words == *database-url* ]] || fail "the words were: $words"
+grep -qx 'ExecStartPre=/usr/bin/sklic migrate --if-reachable' "$root/lib/systemd/system/sklic.service" || fail "the unit does not look before it starts"
+! words=$(in_root sklic migrate --if-reachable 2>&1) || fail "a start without a configuration would succeed"
+[[ $words == *secret* || $words == *database-url* ]] || fail "the start's words were: $words"
 
 echo "- set up, it runs as its own user and finds its configuration in order"
 (umask 027 && printf '%s\n' "${SKLIC_LAB_DATABASE_URL%/*}/$database" >"$root/etc/sklic/database-url")

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::check_support::{Patient, answering_trunk, file};
+use crate::check_support::{Patient, file};
 use crate::proxy;
 
 fn variable(name: &str) -> Option<String> {
@@ -88,6 +88,7 @@ const FAULTS: &[Fault] = &[
     ("manager.conf", WRITE, "\nwrite = call,originate", "manager reload", "switch.permission", &["write permission for reporting"]),
     ("manager.conf", "\nwrite = call,", "\nwrite = system,call,", "manager reload", "switch.dangerous_permission", &["system"]),
     ("manager.conf", "\nwrite = call,", "\nwrite = command,call,", "manager reload", "switch.dangerous_permission", &["command"]),
+    ("manager.conf", "\nwrite = call,", "\nwrite = config,call,", "manager reload", "switch.dangerous_permission", &["config"]),
     ("manager.conf", "timestampevents = yes", "timestampevents = no", "manager reload", "switch.event_times", &["timestampevents"]),
     ("extensions.conf", "#tryinclude \"sklic/extensions-sklic.conf\"", "", "dialplan reload", "switch.dialplan", &["sklic-out", "extensions.conf"]),
     ("sklic/extensions-sklic.conf", "version,1,NoOp(", "version,1,NoOp(9", "dialplan reload", "switch.dialplan_version", &["version 9"]),
@@ -159,6 +160,9 @@ async fn faults_of_an_asterisk() {
 
     patient.pbx().insert("trunk".into(), "sip:127.0.0.1:1".into());
     patient.suffers("trunk.unreachable", &["OPTIONS", "127.0.0.1:1"]).await;
+    let carrier = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    patient.pbx().insert("trunk".into(), format!("sips:{}", carrier.local_addr().unwrap()).into());
+    patient.leaves_open("trunk.transport", &["TLS", "pjsip show contacts"]).await;
     patient.config = healthy.clone();
     // Without the key, what the switch itself calls is asked: the lab's phones, and nobody has started them.
     patient.pbx().remove("trunk");
@@ -221,12 +225,4 @@ impl Drop for Holder {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-#[tokio::test]
-async fn a_trunk_that_answers_is_asked_by_its_own_transport() {
-    let Some(mut patient) = Patient::healthy().await else { return };
-    let trunk = answering_trunk().await;
-    patient.pbx().insert("trunk".into(), format!("sip:{trunk};transport=udp").into());
-    patient.is_healthy("nothing").await;
 }

@@ -52,9 +52,40 @@ async fn faults_of_secrets() {
     patient.section("http").insert("metrics_token".into(), "ClueCon".into());
     patient.suffers("secrets.weak", &["http.metrics_token", "openssl rand"]).await;
     patient.section("http").remove("metrics_token");
-    let secret = file(patient.folder.path(), "secret", "kxv4u6VK7zS69pJ1YuIsdqN\n");
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
-    patient.suffers("secrets.readable", &["chmod 0640"]).await;
+    let healthy = patient.config.clone();
+    let mail = smtp::scripted(&["220 mail", "250-mail\r\n250 AUTH PLAIN", "235 welcome", "250 sender", "250 recipient", "250 forgotten"]).await;
+    patient.section("mail").insert("smtp".into(), format!("smtp://sklic:geslo@{mail}").into());
+    patient.suffers("secrets.weak", &["mail.smtp"]).await;
+    patient.config = healthy.clone();
+    patient.config.extend(kannel_section(kannel("geslo").await, "secret = \"geslo\""));
+    patient.suffers("secrets.weak", &["the SMS gateway kannel"]).await;
+    patient.config = healthy.clone();
+    let endpoint = |secret: &str| -> toml::Table {
+        format!("[[webhooks.endpoint]]\nname = \"billing\"\nurl = \"http://127.0.0.1:1/\"\n{secret}\n").parse().unwrap()
+    };
+    patient.config.extend(endpoint("secret = \"aaaaaaaaaaaaaaaaaaaa\""));
+    patient.suffers("secrets.weak", &["the webhook billing"]).await;
+    patient.config = healthy.clone();
+
+    // Each file of a secret that all may read.
+    let open = |name: &str, text: &str| {
+        let path = file(patient.folder.path(), name, text);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        format!("secret_file = {path:?}")
+    };
+    let (gateway, report, webhook) =
+        (open("gateway", "the-right-one\n"), open("report", "kxv4u6VK7zS69pJ1\n"), open("webhook", "kxv4u6VK7zS69pJ1\n"));
+    let kannel = kannel("the-right-one").await;
+    patient.config.extend(kannel_section(kannel, &gateway));
+    patient.suffers("secrets.readable", &["/gateway", "chmod 0640"]).await;
+    patient.config.extend(kannel_section(kannel, &format!("secret = \"the-right-one\"\nreport = {{ {report} }}")));
+    patient.suffers("secrets.readable", &["/report"]).await;
+    patient.config = healthy.clone();
+    patient.config.extend(endpoint(&webhook));
+    patient.suffers("secrets.readable", &["/webhook"]).await;
+    patient.config = healthy;
+    std::fs::set_permissions(patient.folder.path().join("secret"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    patient.suffers("secrets.readable", &["/secret", "chmod 0640"]).await;
 }
 
 #[tokio::test]
@@ -116,6 +147,21 @@ async fn faults_of_the_tariff() {
     patient.section("conference").insert("allowed_prefixes".into(), Vec::<String>::new().into());
     patient.suffers("tariff.destination", &["+ may be dialled", "+1"]).await;
     patient.config = healthy;
+    let mut connection = patient.database.connection().await;
+    let own = |terms: &str| format!("UPDATE accounts SET tariff = NULL, allowed_prefixes = NULL; UPDATE accounts SET {terms}");
+    connection.batch_execute(&own("tariff = 'gold'")).await.unwrap();
+    patient.suffers("tariff.missing", &["the account 1001", "gold", "--name gold"]).await;
+    connection.batch_execute(&own("allowed_prefixes = '[\"+386\", \"+385\"]'")).await.unwrap();
+    patient.suffers("tariff.destination", &["the account 1001", "+385", "--allowed-prefixes"]).await;
+    crate::database::account(&patient.database, "1002").await;
+    connection.batch_execute("UPDATE accounts SET allowed_prefixes = '[\"+385\"]' WHERE user_number = '1002'").await.unwrap();
+    patient.suffers("tariff.destination", &["the account 1001 and 1 more"]).await;
+    connection.batch_execute("UPDATE accounts SET disabled_at = now()").await.unwrap();
+    patient.is_healthy("accounts that are locked out").await;
+    connection.batch_execute(&own("allowed_prefixes = '[]', disabled_at = NULL")).await.unwrap();
+    patient.is_healthy("accounts that may call nobody").await;
+    connection.batch_execute(&own("disabled_at = NULL")).await.unwrap();
+    patient.is_healthy("terms of accounts").await;
     patient.tariff("call,+386,Slovenia,0,0.05,60,60,0,0.0001,22,,\n").await;
     patient.suffers("tariff.destination", &["conference component"]).await;
 }
@@ -132,12 +178,41 @@ async fn faults_of_the_mail_server() {
     let strict = smtp::scripted(&["220 mail", "250-mail\r\n250 AUTH PLAIN", "535 5.7.8 wrong password"]).await;
     patient.section("mail").insert("smtp".into(), format!("smtp://sklic:not-the-right-one@{strict}").into());
     patient.suffers("mail.refused", &["535", "user and password"]).await;
+    for (at_sender, at_recipient, found) in [
+        ("550 5.7.1 not your domain", "", true),
+        ("250 ok", "550 5.7.1 sender rejected", true),
+        ("250 ok", "450 4.1.8 sender's domain not found", true),
+        ("250 ok", "554 relay access denied", true),
+        ("250 ok", "550 5.1.1 no such mailbox", false),
+        ("250 ok", "451 4.7.1 greylisted", false),
+    ] {
+        let words: [&str; 6] = ["220 mail", "250 mail", at_sender, at_recipient, "250 forgotten", "221 bye"];
+        let server = smtp::scripted(Vec::leak(words.to_vec())).await;
+        patient.section("mail").insert("smtp".into(), format!("smtp://{server}").into());
+        if found {
+            let refusal = if at_recipient.is_empty() { at_sender } else { at_recipient };
+            patient.suffers("mail.refused", &["mail.from", "Sklic <sklic@example.test>", &refusal[4..]]).await;
+        } else {
+            patient.is_healthy(at_recipient).await;
+        }
+    }
+    let wants_login = smtp::scripted(&["220 mail", "250 mail", "530 5.7.0 authentication required"]).await;
+    patient.section("mail").insert("smtp".into(), format!("smtp://{wants_login}").into());
+    patient.suffers("mail.refused", &["530", "user and password"]).await;
     patient.config.remove("mail");
     patient.suffers("mail.absent", &["outbox"]).await;
 }
 
+/// A Kannel's section with these keys of its secrets.
+fn kannel_section(address: std::net::SocketAddr, secret: &str) -> toml::Table {
+    let text = format!(
+        "[[sms_gateway]]\nname = \"kannel\"\nkind = \"kannel\"\nurl = \"http://{address}/cgi-bin/sendsms\"\nusername = \"sklic\"\n{secret}\n"
+    );
+    text.parse().unwrap()
+}
+
 /// A Kannel that knows one password.
-async fn kannel() -> std::net::SocketAddr {
+async fn kannel(password: &'static str) -> std::net::SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -149,7 +224,7 @@ async fn kannel() -> std::net::SocketAddr {
                 continue;
             }
             let (status, words) =
-                if line.contains("password=the-right-one") { (400, "Missing receiver number") } else { (403, "Authorization failed") };
+                if line.contains(&format!("password={password} ")) { (400, "Missing receiver number") } else { (403, "Authorization failed") };
             let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{words}", words.len());
             let _ = stream.write_all(answer.as_bytes()).await;
         }
@@ -160,19 +235,23 @@ async fn kannel() -> std::net::SocketAddr {
 #[tokio::test]
 async fn faults_of_an_sms_gateway() {
     let Some(mut patient) = Patient::healthy().await else { return };
-    let gateway = |address: std::net::SocketAddr, secret: &str| {
-        let text = format!(
-            "[[sms_gateway]]\nname = \"kannel\"\nkind = \"kannel\"\nurl = \"http://{address}/cgi-bin/sendsms\"\nusername = \"sklic\"\nsecret = \"{secret}\"\n"
-        );
-        text.parse::<toml::Table>().unwrap()
-    };
-    let kannel = kannel().await;
+    let gateway = |address, secret: &str| kannel_section(address, &format!("secret = \"{secret}\""));
+    let kannel = kannel("the-right-one").await;
     patient.config.extend(gateway(kannel, "the-right-one"));
     patient.is_healthy("all").await;
-    patient.config.extend(gateway(kannel, "another-one"));
+    patient.config.extend(gateway(kannel, "not-the-right-one"));
     patient.suffers("sms.refused", &["kannel", "sendsms-user"]).await;
     patient.config.extend(gateway(closed(), "the-right-one"));
     patient.suffers("sms.unreachable", &["kannel", "firewall"]).await;
+
+    let template = |address: std::net::SocketAddr| -> toml::Table {
+        let text = format!("[[sms_gateway]]\nname = \"carrier\"\nkind = \"template\"\nurl = \"http://{address}/send\"\nbody = \"{{to}} {{text}}\"\n");
+        text.parse().unwrap()
+    };
+    patient.config.extend(template(kannel));
+    patient.leaves_open("sms.untried", &["carrier", "was not tried"]).await;
+    patient.config.extend(template(closed()));
+    patient.suffers("sms.unreachable", &["carrier"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,3 +89,25 @@ async fn a_price_list_with_one_bad_row_loads_nothing() {
     );
     assert!(!refused.status.success() && said(&refused).contains("there is no tariff \"base\""), "{}", said(&refused));
 }
+
+#[test]
+fn before_a_start_a_database_that_is_away_is_no_failure_and_a_configuration_that_cannot_be_used_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sklic.toml");
+    let migrate = |text: &str, option: &str| {
+        std::fs::write(&path, text).unwrap();
+        sklic(&path, "", &format!("migrate {option}"))
+    };
+    // Port 1 (tcpmux) is never a database.
+    let away = "[database]\nurl = \"postgres://sklic:secret@127.0.0.1:1/sklic\"\n";
+    let waits = migrate(away, "--if-reachable");
+    assert!(waits.status.success() && said(&waits).contains("could not be looked at"), "{}", said(&waits));
+    assert!(!migrate(away, "").status.success());
+    for (text, words) in [
+        ("[database]\nurl_file = \"/nowhere/database-url\"\n", "/nowhere/database-url"),
+        ("[database]\nurl = \"postgres://127.0.0.1:1/sklic\"\nurll = \"\"\n", "urll"),
+    ] {
+        let refused = migrate(text, "--if-reachable");
+        assert!(!refused.status.success() && said(&refused).contains(words), "{}", said(&refused));
+    }
+}

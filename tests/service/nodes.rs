@@ -195,3 +195,34 @@ async fn what_a_former_owner_would_write_is_refused() {
     third.await.unwrap();
     writer.close().await;
 }
+
+#[tokio::test]
+async fn a_former_owner_tells_nothing_of_the_switch_any_more() {
+    let recorder = sklic::telemetry::metrics().unwrap().build_recorder();
+    let handle = recorder.handle();
+    // One thread runs all of this test, so that this recorder hears everything and nothing else.
+    let _heard = metrics::set_default_local_recorder(&recorder);
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    running(&api, &user, &[ANA, BOR]).await;
+    let tells = |name: &str, value: &str| handle.render().lines().any(|line| line == format!("{name}{{switch=\"pbx1\"}} {value}"));
+    until("its owner tells of it", async || {
+        tells("sklic_members", "3")
+            && tells("sklic_legs", "3")
+            && tells("sklic_switch_link_up", "1")
+            && !tells("sklic_switch_last_heard_seconds", "0")
+    })
+    .await;
+    // Somebody else, who lives, has the switch.
+    let (other, name) = (ServiceNodeId::fresh(), "another");
+    let mut connection = api.database.connection().await;
+    leases::renew(&mut connection, other, name).await.unwrap();
+    let steal = "UPDATE switch_leases SET owner = (SELECT id FROM service_nodes WHERE name = 'another'), epoch = epoch + 1";
+    diesel_async::RunQueryDsl::execute(diesel::sql_query(steal), &mut connection).await.unwrap();
+    let all = ["sklic_members", "sklic_legs", "sklic_switch_link_up", "sklic_switch_last_heard_seconds", "sklic_conferences_in_silence"];
+    until("it is told by the other alone", async || {
+        leases::renew(&mut connection, other, name).await.unwrap();
+        tells("sklic_lease_owner", "0") && all.iter().all(|name| tells(name, "0"))
+    })
+    .await;
+}

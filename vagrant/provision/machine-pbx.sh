@@ -15,6 +15,11 @@ prompts() {
 asterisk() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q
+    # Debian's testing is without Asterisk at times; sid has it.
+    if ! apt-cache show asterisk >/dev/null 2>&1; then
+        echo 'deb http://deb.debian.org/debian sid main' >/etc/apt/sources.list.d/sid.list
+        apt-get update -q
+    fi
     apt-get install -q -y --no-install-recommends asterisk asterisk-core-sounds-en-wav espeak-ng sox
     prompts
     mkdir -p /etc/asterisk/sklic
@@ -43,7 +48,8 @@ freeswitch() {
     sed -e "s|@ESL_PORT@|8021|g" -e "s|@ESL_SECRET@|$(cat /sklic-secret)|g" -e "s|@SIP_PORT@|5060|g" -e "s|@TRUNK_PORT@|5080|g" \
         -e "s|@RTP_START@|10000|g" -e "s|@RTP_END@|11999|g" -e "s|@RTP_TIMEOUT@|30|g" -e "s|@CALLS_PER_SECOND@|60|g" \
         -e "s|@SOUNDS@|/usr/share/sklic/prompts|g" -e "s|@MUSIC@|/usr/share/sklic/moh|g" -e "s|@STATE@|$state|g" \
-        -e "s|loopback.auto|localnet.auto|g" -e "s|127\.0\.0\.1:5080|$phones:5080|g" -e "s|127\.0\.0\.1|$here|g" \
+        -e "s|<network-lists/>|<network-lists><list name=\"lab\" default=\"deny\"><node type=\"allow\" cidr=\"$service/32\"/><node type=\"allow\" cidr=\"$phones/32\"/></list></network-lists>|" \
+        -e "s|loopback.auto|lab|g" -e "s|127\.0\.0\.1:5080|$phones:5080|g" -e "s|127\.0\.0\.1|$here|g" \
         "$sklic/vagrant/provision/freeswitch/freeswitch.xml" >/etc/freeswitch/freeswitch.xml
     rc-update add freeswitch
     rc-service freeswitch restart

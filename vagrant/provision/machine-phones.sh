@@ -1,6 +1,7 @@
 #!/bin/bash
 # The machine of the telephones, for vagrant/Vagrantfile: the lab with its SIPp phones, and `sklic-qa` on the path.
-# Scenarios that break things need a switch of their own to break: it runs here, in the lab's root.
+# The scenarios need a switch, a service and a database of their own to break: all of them run here, in the lab's root.
+# After `sklic-qa run all` one conference is also held across the machines `pbx` and `service`.
 # Usage: machine-phones.sh   (as root; the checkout is in /sklic, with target/debug made by `make build`)
 set -euo pipefail
 sklic=${SKLIC_CHECKOUT:-/sklic}
@@ -14,6 +15,12 @@ apt-get update -q
 cat >/usr/local/bin/sklic-qa <<WORDS
 #!/bin/bash
 # Plays scenarios in the lab of $sklic; see its tests/scenarios/README.md.
-cd $sklic && exec sudo vagrant/provision/lab.sh session -- target/debug/sklic-qa "\$@"
+cd $sklic
+status=0
+sudo vagrant/provision/lab.sh session -- target/debug/sklic-qa "\$@" || status=\$?
+if [ "\${1:-} \${2:-}" = "run all" ]; then
+    vagrant/provision/flow.sh || status=\$?
+fi
+exit \$status
 WORDS
 chmod 0755 /usr/local/bin/sklic-qa

@@ -32,4 +32,6 @@ else
 fi
 sklic migrate
 sklic tariff import /usr/share/doc/sklic/examples/tariff.csv --name base --valid-from 2026-01-01
+# The account of flow.sh, with the same secret of the lab as its password.
+sklic account add --user-number 1001 --name "Ana Novak" --phone +38640100100 --email ana@example.org --password-stdin </etc/sklic/pbx1-secret
 systemctl enable --now sklic

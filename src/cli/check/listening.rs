@@ -69,7 +69,26 @@ fn listener(line: &str) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Severity;
     use super::*;
+
+    #[test]
+    fn a_port_beyond_loopback_and_a_way_through_the_network_are_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("net")).expect("it can be written");
+        let line = |address: &str| format!("   0: {address}:1F55 00000000:0000 0A 00000000:00000000\n");
+        let found = |pbx: &str, listener: &str| {
+            std::fs::write(folder.path().join("net/tcp"), line(listener)).expect("it can be written");
+            let pbx: PbxConfig = toml::from_str(&format!("name = \"pbx1\"\nkind = \"freeswitch\"\naddress = \"{pbx}\"\n")).expect("a section");
+            let findings = control_port(&pbx, &Machine { proc: folder.path().to_owned() });
+            findings.into_iter().map(|finding| (finding.id, finding.severity)).collect::<Vec<_>>()
+        };
+        let loopback = format!("{:08X}", u32::from_ne_bytes([127, 0, 0, 1]));
+        assert_eq!(found("127.0.0.1:8021", &loopback), []);
+        assert_eq!(found("localhost:8021", "00000000"), [("switch.control_port", Severity::Error)]);
+        assert_eq!(found("127.0.0.1:5038", "00000000"), [], "another port");
+        assert_eq!(found("192.0.2.10:8021", &loopback), [("switch.control_port", Severity::Warning)]);
+    }
 
     #[test]
     fn a_real_listener_is_found_with_its_address() {

@@ -1,4 +1,6 @@
-//! Whether every number that may be dialled has a price.
+//! Whether every number that may be dialled has a price, for accounts with terms of their own, too.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -6,55 +8,134 @@ use super::Finding;
 use crate::billing::{Component, TariffVersion};
 use crate::clock;
 use crate::config::Config;
+use crate::storage::doctor::{self, OwnTerms};
 use crate::storage::{Connection, tariffs};
 
 /// Digits of a number, at most (ITU-T E.164).
 const MAX_DIGITS: usize = 15;
 
-/// The tariff that the configuration names, against the destinations that it allows.
+/// Each tariff by which somebody is charged, against the destinations that he may dial.
 pub async fn examine(config: &Config, connection: &mut Connection) -> Vec<Finding> {
-    let name = &config.billing.tariff;
+    let own = match doctor::own_terms(connection).await {
+        Ok(own) => own,
+        Err(fault) => return vec![Finding::error("tariff.unreadable", "accounts", fault.to_string(), "look at the database's log, and check again")],
+    };
+    let mut findings = Vec::new();
+    for (name, wanted) in wanted(config, &own) {
+        findings.extend(examine_tariff(connection, &name, &wanted).await);
+    }
+    findings
+}
+
+/// Whose a tariff is, or who may dial something by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Allowed {
+    /// Everybody who has no terms of his own, by this key of the configuration.
+    Configuration(&'static str),
+    /// So many accounts, the first of them by its user number.
+    Accounts(String, i64),
+}
+
+impl Allowed {
+    /// Where the operator finds it.
+    fn place(&self) -> String {
+        match self {
+            Self::Configuration(key) => (*key).to_owned(),
+            Self::Accounts(user_number, 1) => format!("the account {user_number}"),
+            Self::Accounts(user_number, accounts) => format!("the account {user_number} and {} more", accounts - 1),
+        }
+    }
+
+    /// More accounts of the same; where the configuration says so, they need not be told.
+    fn add(&mut self, other: &Self) {
+        if let (Self::Accounts(first, here), Self::Accounts(their_first, there)) = (self, other) {
+            *here += there;
+            if their_first < first {
+                first.clone_from(their_first);
+            }
+        }
+    }
+}
+
+/// Beginnings of numbers, and who may dial them.
+type Destinations = BTreeMap<String, Allowed>;
+
+/// What a tariff is needed for.
+struct Wanted {
+    by: Allowed,
+    destinations: Destinations,
+}
+
+/// The tariffs by name, with what may be dialled by each; the configuration's own is always among them.
+fn wanted(config: &Config, own: &[OwnTerms]) -> BTreeMap<String, Wanted> {
+    let all = Wanted { by: Allowed::Configuration("billing.tariff"), destinations: allowed_to_all(config) };
+    let mut wanted = BTreeMap::from([(config.billing.tariff.clone(), all)]);
+    for terms in own {
+        let accounts = Allowed::Accounts(terms.user_number.clone(), terms.accounts);
+        let name = terms.tariff.clone().unwrap_or_else(|| config.billing.tariff.clone());
+        let none = || Wanted { by: Allowed::Accounts(terms.user_number.clone(), 0), destinations: Destinations::new() };
+        let tariff = wanted.entry(name).or_insert_with(none);
+        tariff.by.add(&accounts);
+        let prefixes: BTreeSet<String> = match &terms.allowed_prefixes {
+            Some(list) => list.iter().cloned().collect(),
+            None => allowed_to_all(config).into_keys().collect(),
+        };
+        for prefix in prefixes {
+            tariff.destinations.entry(prefix).and_modify(|others| others.add(&accounts)).or_insert_with(|| accounts.clone());
+        }
+    }
+    wanted
+}
+
+/// What the configuration allows, each with the key that does.
+fn allowed_to_all(config: &Config) -> Destinations {
+    let key = Allowed::Configuration("conference.allowed_prefixes");
+    let allowed = &config.conference.allowed_prefixes;
+    let mut found: Destinations = allowed.iter().map(|prefix| (prefix.clone(), key.clone())).collect();
+    if allowed.is_empty() {
+        found.insert("+".into(), key);
+        found.extend(config.numbering.short_codes.iter().map(|code| (code.clone(), Allowed::Configuration("numbering.short_codes"))));
+    }
+    found
+}
+
+async fn examine_tariff(connection: &mut Connection, name: &str, wanted: &Wanted) -> Vec<Finding> {
+    let place = wanted.by.place();
     let missing = |problem: String| {
         let remedy = format!("import one that is in force: sklic tariff import FILE --name {name} --valid-from 2026-01-01");
-        vec![Finding::error("tariff.missing", "billing.tariff", problem, remedy)]
+        vec![Finding::error("tariff.missing", place.clone(), problem, remedy)]
     };
     let now = clock::now();
     let tariff = match tariffs::lookup(connection, name).await {
         Ok(Some(tariff)) => tariff,
         Ok(None) => return missing(format!("there is no tariff {name:?}: every charge would be unrated")),
-        Err(fault) => {
-            return vec![Finding::error("tariff.unreadable", "billing.tariff", fault.to_string(), "import the price list anew: sklic tariff import")];
-        }
+        Err(fault) => return vec![Finding::error("tariff.unreadable", place, fault.to_string(), "import the price list anew: sklic tariff import")],
     };
     let Some(version) = tariff.version_at(now) else {
         return missing(format!("no version of the tariff {name:?} is in force now"));
     };
-    destinations(config).iter().filter_map(|(key, prefix)| unpriced(version, name, key, prefix, now)).collect()
+    wanted.destinations.iter().filter_map(|(prefix, allowed)| unpriced(version, name, allowed, prefix, now)).collect()
 }
 
-/// The beginnings of numbers that may be dialled, each with the key that allows it.
-fn destinations(config: &Config) -> Vec<(&'static str, String)> {
-    let allowed = &config.conference.allowed_prefixes;
-    let mut found: Vec<(&'static str, String)> = allowed.iter().map(|prefix| ("conference.allowed_prefixes", prefix.clone())).collect();
-    if allowed.is_empty() {
-        found.push(("conference.allowed_prefixes", "+".into()));
-        found.extend(config.numbering.short_codes.iter().map(|code| ("numbering.short_codes", code.clone())));
-    }
-    found
-}
-
-fn unpriced(version: &TariffVersion, name: &str, key: &str, prefix: &str, now: Timestamp) -> Option<Finding> {
+fn unpriced(version: &TariffVersion, name: &str, allowed: &Allowed, prefix: &str, now: Timestamp) -> Option<Finding> {
     let gap = |component| gap(version, component, prefix, now).map(|example| format!("the {} component of {example}…", component.word()));
     let gaps: Vec<String> = [Component::Call, Component::Conference].into_iter().filter_map(gap).collect();
     if gaps.is_empty() {
         return None;
     }
-    let everything = if prefix == "+" { " (an empty list allows every number)" } else { "" };
+    let (everything, list) = match allowed {
+        Allowed::Configuration(_) if prefix == "+" => (" (an empty list allows every number)", "conference.allowed_prefixes"),
+        Allowed::Configuration(_) => ("", "conference.allowed_prefixes"),
+        Allowed::Accounts(..) => ("", "the account's list (sklic account set --allowed-prefixes)"),
+    };
     Some(Finding::error(
         "tariff.destination",
-        key,
+        allowed.place(),
         format!("{prefix} may be dialled{everything}, and the tariff {name:?} has no price for {}: such calls would be unrated", gaps.join(" and ")),
-        "add the rows to the price list and import it again, or name in conference.allowed_prefixes only what has a price; a row with the prefix + prices the rest of the world",
+        format!(
+            "add the rows to the price list and import it again, or name in {list} only what has a price; \
+             a row with the prefix + prices the rest of the world"
+        ),
     ))
 }
 

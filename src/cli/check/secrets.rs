@@ -1,5 +1,6 @@
 //! Passwords that others can guess or read.
 
+use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
 use super::Finding;
-use crate::config::{Config, PbxKind};
+use crate::config::{self, Config, PbxKind};
 
 /// What samples, guides and installers ship, in small letters.
 const DEFAULTS: [&str; 12] =
@@ -31,7 +32,7 @@ fn weakness(secret: &str) -> Option<String> {
     secret.chars().all(|character| Some(character) == first).then(|| "is one character over and over".into())
 }
 
-/// The secrets of the configuration, and whether others can read its file.
+/// The secrets of the configuration, and whether others can read its file or theirs.
 pub fn examine(config: &Config, path: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (place, secret) in ours(config) {
@@ -40,17 +41,36 @@ pub fn examine(config: &Config, path: &Path) -> Vec<Finding> {
             findings.push(Finding::error("secrets.weak", place, format!("the secret {why}"), remedy));
         }
     }
-    let files =
-        std::iter::once(path).chain(config.database.url_file.as_deref()).chain(config.pbx.iter().filter_map(|pbx| pbx.secret_file.as_deref()));
-    findings.extend(files.filter_map(readable_by_all));
+    for (place, secret) in theirs(config) {
+        if let Some(why) = weakness(&secret) {
+            let remedy = "have whoever runs that server set a long random one (openssl rand -base64 24), and put the same there";
+            findings.push(Finding::warning("secrets.weak", place, format!("the secret {why}"), remedy));
+        }
+    }
+    let mut seen = HashSet::new();
+    findings.extend(files(config, path).into_iter().filter(|file| seen.insert(*file)).filter_map(readable_by_all));
     findings
+}
+
+/// The files that hold secrets.
+fn files<'a>(config: &'a Config, path: &'a Path) -> Vec<&'a Path> {
+    let mut files = vec![path];
+    files.extend(config.database.url_file.as_deref());
+    files.extend(config.pbx.iter().filter_map(|pbx| pbx.secret_file.as_deref()));
+    files.extend(config.sms_gateway.iter().flat_map(|gateway| [gateway.secret_file.as_deref(), gateway.report.secret_file.as_deref()]).flatten());
+    files.extend(config.webhooks.endpoint.iter().filter_map(|endpoint| endpoint.secret_file.as_deref()));
+    files
+}
+
+/// The password in a URL, if there is one.
+fn password_in(url: &str) -> Option<String> {
+    Url::parse(url).ok().and_then(|url| url.password().map(ToOwned::to_owned))
 }
 
 /// The secrets that this operator chooses himself, with their places.
 fn ours(config: &Config) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let password = |url: String| Url::parse(&url).ok().and_then(|url| url.password().map(ToOwned::to_owned));
-    if let Some(password) = config.database_url().ok().and_then(password) {
+    if let Some(password) = config.database_url().ok().as_deref().and_then(password_in) {
         found.push(("database.url".to_owned(), password));
     }
     for pbx in config.pbx.iter().filter(|pbx| pbx.kind != PbxKind::Simulator) {
@@ -63,8 +83,28 @@ fn ours(config: &Config) -> Vec<(String, String)> {
             found.push((format!("the report secret of the SMS gateway {}", gateway.name), secret));
         }
     }
+    for endpoint in &config.webhooks.endpoint {
+        let secret = config::secret("secret", endpoint.secret.as_ref().map(|secret| secret.expose_secret()), endpoint.secret_file.as_deref());
+        if let Ok(secret) = secret {
+            found.push((format!("the secret of the webhook {}", endpoint.name), secret));
+        }
+    }
     if let Some(token) = &config.http.metrics_token {
         found.push(("http.metrics_token".to_owned(), token.expose_secret().to_owned()));
+    }
+    found
+}
+
+/// The secrets that open servers of others, who may have chosen them.
+fn theirs(config: &Config) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if let Some(password) = config.mail.as_ref().and_then(|mail| password_in(mail.smtp.expose_secret())) {
+        found.push(("mail.smtp".to_owned(), password));
+    }
+    for gateway in config.sms_gateway.iter().filter(|gateway| gateway.secret.is_some() || gateway.secret_file.is_some()) {
+        if let Ok(secret) = gateway.secret() {
+            found.push((format!("the secret of the SMS gateway {}", gateway.name), secret));
+        }
     }
     found
 }

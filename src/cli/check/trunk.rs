@@ -1,11 +1,12 @@
 //! Whether the trunk answers: SIP OPTIONS (RFC 3261 §11) over UDP or TCP, read with the SIP library.
 //!
 //! What the far end answers does not matter: a refusal, too, comes from a SIP element that lives.
+//! Over TLS and WebSocket nothing is asked, for a carrier wants the switch's certificate there; only the connection is tried.
 
 use std::time::Duration;
 
 use rsip::prelude::*;
-use rsip::{SipMessage, Transport, Uri};
+use rsip::{Scheme, SipMessage, Transport, Uri};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -36,7 +37,17 @@ pub async fn examine(pbx: &PbxConfig, contact: Option<&str>) -> Option<Finding> 
     };
     match ask(address).await {
         Ok(_status) => None,
-        Err(why) => Some(Finding::error(
+        Err(Silence::Unspoken(transport)) => Some(Finding::unknown(
+            "trunk.transport",
+            place,
+            format!("{address} is spoken to by {transport}, which this check does not speak: whether the trunk answers was not asked"),
+            format!(
+                "ask the switch itself (`asterisk -rx 'pjsip show contacts'` with qualify_frequency on the trunk, `fs_cli -x 'sofia status'`), \
+                 or name an address of the far end that answers by UDP or TCP: trunk = \"sip:HOST:PORT\" in [[pbx]] {}",
+                pbx.name
+            ),
+        )),
+        Err(Silence::Unreachable(why)) => Some(Finding::error(
             "trunk.unreachable",
             place,
             format!("{address} does not answer SIP OPTIONS: {why}"),
@@ -45,23 +56,67 @@ pub async fn examine(pbx: &PbxConfig, contact: Option<&str>) -> Option<Finding> 
     }
 }
 
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+enum Silence {
+    /// Nobody is there, or it says nothing; in words.
+    Unreachable(String),
+    /// Somebody may be there, and this check does not speak his transport.
+    Unspoken(Transport),
+}
+
+impl From<String> for Silence {
+    fn from(why: String) -> Self {
+        Self::Unreachable(why)
+    }
+}
+
+impl From<&str> for Silence {
+    fn from(why: &str) -> Self {
+        Self::Unreachable(why.to_owned())
+    }
+}
+
+/// The transport of a SIP URI: `sips:` is TLS, and without a parameter UDP is meant (RFC 3261 §19.1.1).
+fn transport_of(uri: &Uri) -> Transport {
+    let named = uri.transport().copied().unwrap_or(Transport::Udp);
+    match (&uri.scheme, named) {
+        (Some(Scheme::Sips), Transport::Udp | Transport::Tcp) => Transport::Tls,
+        (Some(Scheme::Sips), Transport::Ws) => Transport::Wss,
+        (_, named) => named,
+    }
+}
+
 /// Sends OPTIONS to a SIP URI and gives the status of the answer.
-async fn ask(address: &str) -> Result<u16, String> {
+async fn ask(address: &str) -> Result<u16, Silence> {
     let address = address.trim().trim_start_matches('<').trim_end_matches('>');
     let address = if address.starts_with("sip:") || address.starts_with("sips:") { address.to_owned() } else { format!("sip:{address}") };
     let uri = Uri::try_from(address.as_str()).map_err(|_| format!("{address:?} is no SIP address such as sip:198.51.100.7:5060"))?;
-    let transport = uri.transport().copied().unwrap_or(Transport::Udp);
+    let transport = transport_of(&uri);
     let host = uri.host_with_port.host.to_string();
-    let port = uri.host_with_port.port.as_ref().map_or(5060, |port| *port.value());
+    let port = *uri.host_with_port.port.clone().unwrap_or_else(|| transport.default_port()).value();
     let target = format!("{host}:{port}");
     let deadline = Instant::now() + WITHIN;
     let resolved = timeout_at(deadline, tokio::net::lookup_host(&target)).await.map_err(|_| "its name is not resolved in time".to_owned())?;
     let peer = resolved.map_err(|error| error.to_string())?.next().ok_or("its name has no address")?;
     match transport {
-        Transport::Udp => over_udp(peer, &host, deadline).await,
-        Transport::Tcp => over_tcp(peer, &host, deadline).await,
-        other => Err(format!("transport {other} is not spoken here; set trunk to an address with UDP or TCP")),
+        Transport::Udp => Ok(over_udp(peer, &host, deadline).await?),
+        Transport::Tcp => Ok(over_tcp(peer, &host, deadline).await?),
+        Transport::Tls | Transport::Ws | Transport::Wss => {
+            connected(peer, deadline).await?;
+            Err(Silence::Unspoken(transport))
+        }
+        Transport::Sctp | Transport::TlsSctp => Err(Silence::Unspoken(transport)),
     }
+}
+
+async fn connected(peer: std::net::SocketAddr, deadline: Instant) -> Result<TcpStream, String> {
+    let connecting = timeout_at(deadline, TcpStream::connect(peer)).await;
+    connecting.map_err(|_| late())?.map_err(|error| error.to_string())
+}
+
+fn late() -> String {
+    format!("no answer within {} s", WITHIN.as_secs())
 }
 
 /// The request, and the Call-ID by which its answer is known.
@@ -113,18 +168,17 @@ async fn over_udp(peer: std::net::SocketAddr, host: &str, deadline: Instant) -> 
         }
         pause *= 2;
     }
-    Err(format!("no answer within {} s", WITHIN.as_secs()))
+    Err(late())
 }
 
 async fn over_tcp(peer: std::net::SocketAddr, host: &str, deadline: Instant) -> Result<u16, String> {
     let words = |error: std::io::Error| error.to_string();
-    let late = format!("no answer within {} s", WITHIN.as_secs());
-    let mut stream = timeout_at(deadline, TcpStream::connect(peer)).await.map_err(|_| late.clone())?.map_err(words)?;
+    let mut stream = connected(peer, deadline).await?;
     let (request, call_id) = request(host, stream.local_addr().map_err(words)?, "TCP");
-    timeout(WITHIN, stream.write_all(request.as_bytes())).await.map_err(|_| late.clone())?.map_err(words)?;
+    timeout(WITHIN, stream.write_all(request.as_bytes())).await.map_err(|_| late())?.map_err(words)?;
     let mut answer = Vec::new();
     while answer.len() < MAX_ANSWER {
-        let read = timeout_at(deadline, stream.read_buf(&mut answer)).await.map_err(|_| late.clone())?.map_err(words)?;
+        let read = timeout_at(deadline, stream.read_buf(&mut answer)).await.map_err(|_| late())?.map_err(words)?;
         if let Some(status) = status(&answer, &call_id) {
             return Ok(status);
         }
@@ -137,6 +191,7 @@ async fn over_tcp(peer: std::net::SocketAddr, host: &str, deadline: Instant) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::Severity;
     use super::*;
 
     fn answer(request: &str, code: &str) -> Vec<u8> {
@@ -189,8 +244,34 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_and_no_address_are_told() {
         let free = UdpSocket::bind("127.0.0.1:0").await.and_then(|socket| socket.local_addr()).expect("a free port");
-        assert!(ask(&format!("sip:{free}")).await.expect_err("nobody is there").contains("refused"));
+        let refused = |silence| matches!(silence, Err(Silence::Unreachable(why)) if why.contains("refused"));
+        assert!(refused(ask(&format!("sip:{free}")).await));
         assert!(ask("sip:").await.is_err());
-        assert!(ask("sip:127.0.0.1;transport=tls").await.expect_err("not spoken").contains("TLS"));
+    }
+
+    #[tokio::test]
+    async fn a_trunk_of_another_transport_is_no_fault_while_somebody_takes_its_connections() {
+        let far = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let there = far.local_addr().expect("it is bound");
+        for (address, transport) in [
+            (format!("sips:{there}"), Transport::Tls),
+            (format!("<sip:{there};transport=tls>"), Transport::Tls),
+            (format!("sips:{there};transport=tcp"), Transport::Tls),
+            (format!("sip:carrier@{there};transport=ws"), Transport::Ws),
+            (format!("sips:{there};transport=ws"), Transport::Wss),
+        ] {
+            assert_eq!(ask(&address).await, Err(Silence::Unspoken(transport)), "{address}");
+            let text = format!("name = \"pbx1\"\nkind = \"asterisk\"\ntrunk = \"{address}\"\n");
+            let pbx: PbxConfig = toml::from_str(&text).expect("a section");
+            let finding = examine(&pbx, None).await.expect("it is told");
+            assert_eq!((finding.id, finding.severity), ("trunk.transport", Severity::Unknown));
+            assert!(finding.problem.contains(&transport.to_string()) && finding.remedy.contains("pbx1"), "{finding:?}");
+        }
+        drop(far);
+        for address in [format!("sips:{there}"), format!("sip:{there};transport=wss")] {
+            assert!(matches!(ask(&address).await, Err(Silence::Unreachable(_))), "{address}: nobody is there any more");
+        }
+        let uri = |text: &str| Uri::try_from(text).expect("a URI");
+        assert_eq!(*transport_of(&uri("sips:sip.example.test")).default_port().value(), 5061);
     }
 }
