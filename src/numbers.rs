@@ -80,10 +80,15 @@ impl Numbering {
     /// Whether a number in normal form belongs to this operator's country: by its country code, or as a short number.
     #[must_use]
     pub fn is_national(&self, number: &str) -> bool {
-        let Some(international) = number.strip_prefix('+') else { return true };
-        let region: Option<phonenumber::country::Id> = self.country.parse().ok();
-        let code = region.and_then(|region| phonenumber::metadata::DATABASE.by_id(region.as_ref())).map(phonenumber::Metadata::country_code);
-        code.is_some_and(|code| international.starts_with(&code.to_string()))
+        !number.starts_with('+') || self.country_prefix().is_some_and(|prefix| number.starts_with(&prefix))
+    }
+
+    /// How the international numbers of this operator's country begin, such as `+386`; `None` when the country is not known.
+    #[must_use]
+    pub fn country_prefix(&self) -> Option<String> {
+        let region: phonenumber::country::Id = self.country.parse().ok()?;
+        let metadata = phonenumber::metadata::DATABASE.by_id(region.as_ref())?;
+        Some(format!("+{}", metadata.country_code()))
     }
 }
 

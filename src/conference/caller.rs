@@ -86,8 +86,12 @@ impl Conference {
         if self.participants.contains_key(&caller.person.id) {
             return Err(Refusal::AlreadyCalled);
         }
-        let members = self.legs.values().filter(|leg| leg.is_in_hand() && leg.phase != LegPhase::Leaving).count();
-        let full = members >= usize::try_from(self.spec.settings.max_participants).unwrap_or(usize::MAX);
+        let full = if self.is_of_edition(1) {
+            self.has_place_for(known).is_err()
+        } else {
+            let members = self.legs.values().filter(|leg| leg.is_in_hand() && leg.phase != LegPhase::Leaving).count();
+            members >= usize::try_from(self.spec.settings.max_participants).unwrap_or(usize::MAX)
+        };
         let id = known.unwrap_or_else(|| self.enrol(caller.person.clone(), false));
         let (leg, needs_consent) = (caller.leg, caller.needs_consent);
         // Who pays for himself is let in at the cap as well: he costs the account nothing.

@@ -52,6 +52,13 @@ impl Conference {
             return Err(Refusal::AlreadyCalled);
         }
         self.may_spend()?;
+        if !self.allows(&person.phone) {
+            return Err(Refusal::NumberNotAllowed);
+        }
+        // A request that was sent again does not call him twice.
+        if self.is_of_edition(1) && person.contact.is_some_and(|contact| self.has_contact(contact)) {
+            return Err(Refusal::AlreadyCalled);
+        }
         let limit = self.spec.settings.max_participants;
         let here = self.participants.values().filter(|p| !p.removed).count();
         if here >= usize::try_from(limit).unwrap_or(usize::MAX) {
@@ -68,10 +75,11 @@ impl Conference {
     fn call(&mut self, now: Timestamp, id: ParticipantId, number: Option<String>, out: &mut Out) -> Result<(), Refusal> {
         self.running()?;
         self.may_spend()?;
-        self.participants.get(&id).filter(|p| !p.removed).ok_or(Refusal::UnknownParticipant)?;
+        let person = self.participants.get(&id).filter(|p| !p.removed).ok_or(Refusal::UnknownParticipant)?;
         if self.live_leg(id).is_some() {
             return Err(Refusal::AlreadyCalled);
         }
+        self.may_be_called(person, number.as_deref())?;
         self.line_up(now, id, number, out);
         Ok(())
     }
@@ -85,13 +93,19 @@ impl Conference {
             .copied()
             .filter(|id| self.participants.get(id).is_some_and(|p| !p.removed && !p.convener) && self.live_leg(*id).is_none())
             .collect();
-        if missing.is_empty() {
-            return Err(Refusal::NobodyMissing);
-        }
+        let mut called = Err(Refusal::NobodyMissing);
         for id in missing {
-            self.line_up(now, id, None, out);
+            let Some(person) = self.participants.get(&id) else { continue };
+            match self.may_be_called(person, None) {
+                Ok(()) => {
+                    self.line_up(now, id, None, out);
+                    called = Ok(());
+                }
+                // Some may be called and others not: those who may are.
+                Err(refusal) => called = called.or(Err(refusal)),
+            }
         }
-        Ok(())
+        called
     }
 
     fn mute(&mut self, now: Timestamp, id: ParticipantId, muted: bool, out: &mut Out) -> Result<(), Refusal> {

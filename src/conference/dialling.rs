@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::limits::SpendState;
 use super::state::{Conference, Leg, LegPhase, Link, Phase};
 use super::{Out, Outcome, Refusal, Settings};
 use crate::ids::{LegId, ParticipantId};
@@ -103,6 +104,11 @@ impl Conference {
     /// Puts a leg that was not placed back to where it was in the queue.
     fn put_back(&mut self, now: Timestamp, id: LegId, wait: SignedDuration, out: &mut Out) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
+        if self.spec.settings.edition >= 1 && self.spend == SpendState::Reached && leg.participant != self.spec.convener.id {
+            // It is to be placed once more, and by now nothing may be spent: like those that waited in the queue at that moment.
+            self.end_unplaced(now, id, Outcome::Cancelled, out);
+            return;
+        }
         leg.phase = LegPhase::Queued;
         leg.dialled_at = None;
         leg.deadline = None;
@@ -118,6 +124,32 @@ impl Conference {
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.retries += 1;
         }
+    }
+
+    fn count_replacement(&mut self, id: LegId) {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.replacements += 1;
+        }
+    }
+
+    /// The switch has begun with a call, or has it still before it: the time for its answer begins now.
+    pub(super) fn renew_patience(&mut self, now: Timestamp, id: LegId) {
+        let patience = self.spec.settings.dial_patience();
+        if !self.is_of_edition(1) {
+            return;
+        }
+        if let Some(leg) = self.legs.get_mut(&id).filter(|leg| !leg.hang_up_asked && !leg.overdue) {
+            leg.deadline = Some(now + patience);
+        }
+    }
+
+    pub(super) fn on_still_waiting(&mut self, now: Timestamp, id: LegId) -> Result<(), Refusal> {
+        let leg = self.legs.get(&id).ok_or(Refusal::UnknownLeg)?;
+        if leg.phase != LegPhase::Dialling {
+            return Err(Refusal::UnexpectedEvent { phase: leg.phase.word() });
+        }
+        self.renew_patience(now, id);
+        Ok(())
     }
 
     pub(super) fn on_dial_failed(&mut self, now: Timestamp, id: LegId, failure: &CommandFailure, out: &mut Out) -> Result<(), Refusal> {
@@ -147,10 +179,15 @@ impl Conference {
         if leg.phase != LegPhase::Dialling {
             return Err(Refusal::UnexpectedEvent { phase: leg.phase.word() });
         }
+        let apart = self.is_of_edition(1);
         if leg.hang_up_asked || matches!(self.phase, Phase::Closing { .. }) {
             self.end_unplaced(now, id, Outcome::Cancelled, out);
-        } else if leg.retries < MOST_REPLACEMENTS {
-            self.count_retry(id);
+        } else if (if apart { leg.replacements } else { leg.retries }) < MOST_REPLACEMENTS {
+            if apart {
+                self.count_replacement(id);
+            } else {
+                self.count_retry(id);
+            }
             self.put_back(now, id, SignedDuration::ZERO, out);
         } else {
             self.end_unplaced(now, id, Outcome::Failed, out);

@@ -99,6 +99,8 @@ impl Conference {
                 self.begin_closing(now, EndReason::MaxLength, out);
             } else if self.waited_for_nothing(now) {
                 self.begin_closing(now, EndReason::ConvenerAway, out);
+            } else if self.nobody_waits() {
+                self.begin_closing(now, EndReason::ConvenerLeft, out);
             } else if self.link_is_up() {
                 self.call_back(now, out);
             }
@@ -111,7 +113,27 @@ impl Conference {
         // The leg that was given up may have been the convener's, on his way back.
         if self.waited_for_nothing(now) {
             self.begin_closing(now, EndReason::ConvenerAway, out);
+        } else if self.nobody_waits() {
+            self.begin_closing(now, EndReason::ConvenerLeft, out);
         }
+    }
+
+    /// The convener is away, and nobody is in, waits or is called for whom he would come back.
+    /// While the switch is not heard he may be back already, and whom he lost with the switch he can call again.
+    fn nobody_waits(&self) -> bool {
+        let away = matches!(self.phase, Phase::Running { away: Some(_), .. }) && self.link_is_up();
+        if !away || !self.is_of_edition(1) || self.convener_comes_back() || self.convener_was_lost() {
+            return false;
+        }
+        let convener = self.spec.convener.id;
+        !self.legs.values().any(|leg| leg.participant != convener && leg.has_place())
+    }
+
+    /// He is away because the switch died, and not because he left.
+    fn convener_was_lost(&self) -> bool {
+        let Some(convener) = self.participants.get(&self.spec.convener.id) else { return false };
+        let was_in = convener.legs.iter().rev().filter_map(|leg| self.legs.get(leg)).find(|leg| leg.joined_at.is_some());
+        was_in.is_some_and(|leg| leg.evidence == Some(Evidence::ProofOfLife))
     }
 
     /// The convener is away, the others have waited long enough, and he is not about to come in.
@@ -158,6 +180,30 @@ impl Conference {
         out.legs.insert(id);
         if up {
             out.commands.push(Command::HangUp { leg: id });
+        }
+    }
+
+    /// Closes every leg by the last moment at which it was known to live, and the conference with them.
+    pub(super) fn on_switch_gone(&mut self, now: Timestamp, last_heard: Timestamp, out: &mut Out) {
+        self.on_link_lost(now, last_heard, out);
+        // It may have been lost before.
+        let Link::Unknown { last_heard: heard } = self.link else { return };
+        // The convener's last: his end decides about the others.
+        let convener = self.spec.convener.id;
+        let (his, others): (Vec<&super::Leg>, Vec<&super::Leg>) =
+            self.legs.values().filter(|leg| leg.is_live()).partition(|leg| leg.participant == convener);
+        for (id, phase, proof_at) in others.into_iter().chain(his).map(|leg| (leg.id, leg.phase, leg.proof_at)).collect::<Vec<_>>() {
+            if phase == LegPhase::Queued {
+                self.end_queued(now, id, out);
+            } else {
+                self.close_leg(now, id, heard.max(proof_at), Evidence::ProofOfLife, out);
+            }
+        }
+        self.begin_closing(now, EndReason::SwitchFailed, out);
+        if self.phase == Phase::Planned {
+            self.phase = Phase::Failed { at: now, reason: EndReason::SwitchFailed };
+            out.head = true;
+            out.finished = true;
         }
     }
 

@@ -84,14 +84,19 @@ impl Conference {
             leg.phase = LegPhase::Ringing;
             leg.ringing_at = Some(at);
         }
+        self.renew_patience(now, id);
         self.insist(id, out);
         Ok(())
     }
 
     fn on_early_media(&mut self, now: Timestamp, id: LegId, at: Timestamp, out: &mut Out) -> Result<(), Refusal> {
         self.touch(now, id, at, &[LegPhase::Dialling, LegPhase::Ringing], out)?;
+        let mut first = false;
         if let Some(leg) = self.legs.get_mut(&id) {
-            leg.early_media = true;
+            first = !std::mem::replace(&mut leg.early_media, true) && leg.phase == LegPhase::Dialling;
+        }
+        if first {
+            self.renew_patience(now, id);
         }
         self.insist(id, out);
         Ok(())
@@ -164,8 +169,9 @@ impl Conference {
                 self.running_since = Some(at);
                 self.must_end_at = Some(now + SignedDuration::from_secs(i64::from(self.spec.settings.max_length_seconds)));
                 out.head = true;
-                let others: Vec<ParticipantId> =
-                    self.roster.iter().copied().filter(|id| self.participants.get(id).is_some_and(|p| !p.convener && !p.removed)).collect();
+                // Who called in while he was called, and is gone, is called only within the limits.
+                let due = |p: &super::Participant| self.is_awaited(p) && self.allows(&p.person.phone);
+                let others: Vec<ParticipantId> = self.roster.iter().copied().filter(|id| self.participants.get(id).is_some_and(due)).collect();
                 for id in others.into_iter().filter(|id| self.live_leg(*id).is_none()).collect::<Vec<_>>() {
                     self.line_up(now, id, None, out);
                 }

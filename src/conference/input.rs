@@ -116,6 +116,16 @@ pub enum Input {
         /// The leg.
         leg: LegId,
     },
+    /// A call that was handed over still waits for its turn at the switch, behind those of other conferences.
+    StillWaiting {
+        /// The leg.
+        leg: LegId,
+    },
+    /// The switch is gone for good: it is in nobody's configuration any more, and nobody will tell of its legs.
+    SwitchGone {
+        /// The last moment at which it was heard.
+        last_heard: Timestamp,
+    },
     /// The link to the switch is lost: what happens there is not seen.
     LinkLost {
         /// The last moment at which the switch was heard.
@@ -185,6 +195,9 @@ pub enum Refusal {
     /// The account has spent what it may in a day.
     #[error("what may be spent in a day is spent: nobody else is called")]
     SpendReached,
+    /// Calls to this number are not allowed to the account.
+    #[error("calls to this number are not allowed")]
+    NumberNotAllowed,
     /// There is nobody to call.
     #[error("there is nobody to call: everybody is in or being called")]
     NobodyMissing,

@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::state::{Conference, EndReason, LegPhase, Phase};
+use super::state::{Conference, EndReason, LegPhase, Participant, Phase};
 use super::{Out, Outcome, Refusal};
 use crate::billing::Money;
-use crate::ids::LegId;
+use crate::ids::{ContactId, LegId, ParticipantId};
 use crate::pbx::Phrase;
 
 /// What happens when what may be spent in a day is spent.
@@ -108,6 +108,49 @@ impl Conference {
     /// Refuses new calls when nothing may be spent any more.
     pub(super) fn may_spend(&self) -> Result<(), Refusal> {
         if self.spend == SpendState::Reached { Err(Refusal::SpendReached) } else { Ok(()) }
+    }
+
+    /// Whether a number in normal form may be called (R13).
+    pub(super) fn allows(&self, number: &str) -> bool {
+        let begins = |list: &Vec<String>| list.iter().any(|prefix| number.starts_with(prefix.as_str()));
+        let settings = &self.spec.settings;
+        let wished = !number.starts_with('+') || settings.wished_prefixes.as_ref().is_none_or(begins);
+        wished && settings.allowed_prefixes.as_ref().is_none_or(begins)
+    }
+
+    /// Refuses to call somebody whose number is beyond the limits, or for whom there is no place.
+    /// The convener's own number was looked at when he started, and his place is kept.
+    pub(super) fn may_be_called(&self, person: &Participant, number: Option<&str>) -> Result<(), Refusal> {
+        if !(person.convener && number.is_none()) && !self.allows(number.unwrap_or(&person.person.phone)) {
+            return Err(Refusal::NumberNotAllowed);
+        }
+        if person.convener || !self.is_of_edition(1) { Ok(()) } else { self.has_place_for(Some(person.person.id)) }
+    }
+
+    /// Refuses one more person when as many are in, wait or are called as may be. The place that he has already is his, and the convener's is kept.
+    pub(super) fn has_place_for(&self, id: Option<ParticipantId>) -> Result<(), Refusal> {
+        let limit = self.spec.settings.max_participants;
+        // As soon as the convener is in, everybody is called.
+        let soon = matches!(self.phase, Phase::CallingConvener { .. });
+        let is_in = |p: &Participant| p.legs.iter().filter_map(|leg| self.legs.get(leg)).any(super::Leg::has_place);
+        let others = self.participants.values().filter(|p| !p.convener && Some(p.person.id) != id);
+        let taken = 1 + others.filter(|p| is_in(p) || (soon && self.is_awaited(p))).count();
+        if taken >= usize::try_from(limit).unwrap_or(usize::MAX) { Err(Refusal::Full { limit }) } else { Ok(()) }
+    }
+
+    /// He is called as soon as the convener is in, unless he is there by then: all but those who came without being invited and were turned away.
+    pub(super) fn is_awaited(&self, person: &Participant) -> bool {
+        let last = person.legs.last().and_then(|leg| self.legs.get(leg));
+        let turned_away = last.is_some_and(|leg| leg.dial_in.as_ref().is_some_and(|dial_in| dial_in.turned_away));
+        let invited = || self.spec.participants.iter().any(|invited| invited.id == person.person.id);
+        !person.convener && !person.removed && (!turned_away || !self.is_of_edition(1) || invited())
+    }
+
+    /// This person of the directory is in, waits, is called, or will be as soon as the convener is in.
+    pub(super) fn has_contact(&self, contact: ContactId) -> bool {
+        let soon = matches!(self.phase, Phase::CallingConvener { .. });
+        let mut same = self.participants.values().filter(|p| !p.removed && p.person.contact == Some(contact));
+        same.any(|p| (soon && self.is_awaited(p)) || self.live_leg(p.person.id).is_some_and(super::Leg::has_place))
     }
 
     /// When the convener is to hear that the conference has nearly lasted as long as it may; `None` when he has, or is not to.

@@ -50,6 +50,8 @@ impl Conference {
             Input::CommandFailed { command, failure } => self.on_command_failed(now, &command, &failure, &mut out)?,
             Input::LegGone { leg, record, at, evidence } => self.on_leg_gone(now, leg, record, at, evidence, &mut out)?,
             Input::NeverPlaced { leg } => self.on_never_placed(now, leg, &mut out)?,
+            Input::StillWaiting { leg } => self.on_still_waiting(now, leg)?,
+            Input::SwitchGone { last_heard } => self.on_switch_gone(now, last_heard, &mut out),
             Input::LinkLost { last_heard } => self.on_link_lost(now, last_heard, &mut out),
             Input::LinkRestored => self.on_link_restored(now, &mut out),
             Input::Spend { spent } => self.on_spend(now, spent, &mut out),

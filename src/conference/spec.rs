@@ -45,6 +45,24 @@ pub struct Settings {
     pub length_warning_seconds: u32,
     /// How long greeting and beep may take, in seconds; a leg that is answered for longer without coming in is hung up.
     pub greeting_seconds: u32,
+    /// Beginnings of the numbers that may be called (R13): a caller is on the roster with a number that nobody has looked at before.
+    /// `None` leaves every number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_prefixes: Option<Vec<String>>,
+    /// Beginnings of the international numbers that the account's owner lets his conferences call; short numbers are always among them.
+    /// `None` leaves every number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wished_prefixes: Option<Vec<String>>,
+    /// The edition of the rules under which it was started, so that a journal replays for ever as it was decided; 0 in those of earlier releases.
+    pub edition: u32,
+}
+
+impl Settings {
+    /// The edition of the rules by which conferences are started now.
+    ///
+    /// 1: whoever is called or waits has a place; a convener for whom nobody waits is not called back; a call's patience begins when the switch
+    /// takes it; calls never placed and calls refused for their rate are counted apart; nothing is placed again once the cap is reached.
+    pub const EDITION: u32 = 1;
 }
 
 impl Default for Settings {
@@ -67,6 +85,9 @@ impl Default for Settings {
             at_cap: AtCap::NoNewCalls,
             length_warning_seconds: 0,
             greeting_seconds: 60,
+            allowed_prefixes: None,
+            wished_prefixes: None,
+            edition: 0,
         }
     }
 }

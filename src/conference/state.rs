@@ -217,6 +217,10 @@ pub struct DialIn {
     pub turned_away: bool,
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// One telephone connection, or the attempt at one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
@@ -270,6 +274,9 @@ pub struct Leg {
     pub overdue: bool,
     /// How often it was put back into the queue.
     pub retries: u32,
+    /// How often it was placed anew because the switch had never heard of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replacements: u32,
     /// When it is overdue (our clock).
     pub deadline: Option<Timestamp>,
     /// When something was last heard of it (our clock).
@@ -307,6 +314,7 @@ impl Leg {
             hang_up_asked: false,
             overdue: false,
             retries: 0,
+            replacements: 0,
             deadline: None,
             touched_at: now,
             proof_at: now,
@@ -351,6 +359,12 @@ impl Leg {
         self.left_at = self.joined_at.and_then(|joined| self.left_at.map(|at| at.max(joined)));
         let floor = [self.answered_at, self.joined_at, self.left_at].into_iter().flatten().max();
         self.ended_at = self.ended_at.map(|at| floor.map_or(at, |floor| floor.max(at)));
+    }
+
+    /// It is in the conference, or on its way there, and is not to be ended: it has a place.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.is_live() && self.phase != LegPhase::Leaving && !self.hang_up_asked
     }
 
     /// It is not over.
@@ -559,6 +573,11 @@ impl Conference {
     #[must_use]
     pub fn leg(&self, id: LegId) -> Option<&Leg> {
         self.legs.get(&id)
+    }
+
+    /// Whether it was started by the rules of this edition or a later one.
+    pub(super) fn is_of_edition(&self, edition: u32) -> bool {
+        self.spec.settings.edition >= edition
     }
 
     /// What is known of the link to the switch.

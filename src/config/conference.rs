@@ -120,6 +120,7 @@ impl ConferenceConfig {
             greeting_seconds: self.greeting_seconds,
             link_patience_seconds: self.link_patience_seconds,
             length_warning_seconds: self.length_warning_seconds,
+            edition: Settings::EDITION,
             ..Settings::default()
         }
     }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -101,12 +102,21 @@ async fn unmute_participant(State(state): State<AppState>, caller: Caller, PathI
 
 /// Remove a participant
 ///
-/// Disconnects him, or gives up calling him.
+/// Disconnects him, or gives up calling him. One who was not called yet is off the list at once, and nothing is answered about him.
 #[utoipa::path(post, path = "/conferences/{id}/participants/{pid}/remove", tag = "controls",
     params(("id" = uuid::Uuid, Path, description = "The conference"), ("pid" = uuid::Uuid, Path, description = "The participant")),
-    responses((status = ACCEPTED, body = ParticipantView), (status = CONFLICT, description = "He is the convener or not in, or the conference does not run")))]
-async fn remove_participant(State(state): State<AppState>, caller: Caller, PathIds(id, pid): PathIds<ConferenceId, ParticipantId>) -> One {
-    over_one(&state, &caller, id, pid, Control::Remove { participant: pid }).await
+    responses((status = ACCEPTED, body = ParticipantView), (status = NO_CONTENT, description = "He had not been called yet, and is off the list"),
+        (status = CONFLICT, description = "He is the convener or not in, or the conference does not run")))]
+async fn remove_participant(
+    State(state): State<AppState>,
+    caller: Caller,
+    PathIds(id, pid): PathIds<ConferenceId, ParticipantId>,
+) -> Result<Response, Problem> {
+    let view = state.runtime.control(caller.account, id, Control::Remove { participant: pid }).await?;
+    Ok(match participant_of(view, pid) {
+        Ok(view) => (StatusCode::ACCEPTED, Json(view)).into_response(),
+        Err(_) => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 /// Let a waiting caller in

@@ -237,6 +237,8 @@ impl From<ControlError> for Problem {
             ControlError::SpendReached => Self::new(Kind::Conflict).word("spend_reached").detail(words),
             ControlError::LineGone => Self::new(Kind::Conflict).word("line_gone").detail(words),
             ControlError::Unavailable { .. } => Self::new(Kind::Unavailable).detail(words),
+            // Nobody is to send it again: it would be done twice.
+            ControlError::Queued => Self { retry_after: None, ..Self::new(Kind::Unavailable).word("queued").detail(words) },
             ControlError::Internal => Self::new(Kind::Internal),
             ControlError::Refused(refusal) => {
                 let word = match refusal {
@@ -248,6 +250,7 @@ impl From<ControlError> for Problem {
                     Refusal::Full { .. } => "full",
                     Refusal::NobodyMissing => "nobody_missing",
                     Refusal::SpendReached => "spend_reached",
+                    Refusal::NumberNotAllowed => "number_not_allowed",
                     Refusal::NotWaiting => "not_waiting",
                     Refusal::ClosedByOwner => "closed_by_owner",
                     Refusal::NoHand => "no_hand",

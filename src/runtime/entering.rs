@@ -213,7 +213,7 @@ impl Guest {
     fn not_started(&self, fault: &ControlError) -> Input {
         warn!(leg.id = %self.caller.leg, %fault, "a convener could not start his conference by phone");
         match fault {
-            ControlError::Unavailable { .. } | ControlError::Internal => Input::Refused(Phrase::Apology),
+            ControlError::Unavailable { .. } | ControlError::Queued | ControlError::Internal => Input::Refused(Phrase::Apology),
             _ => Input::Refused(Phrase::NotAllowed),
         }
     }

@@ -140,7 +140,7 @@ impl Membership {
         theirs.max_by_key(|lease| lease.room).and_then(|lease| lease.owner)
     }
 
-    fn tenure(&self, fence: Fence, writer: &Writer) -> Tenure {
+    pub(super) fn tenure(&self, fence: Fence, writer: &Writer) -> Tenure {
         Tenure { fence, sure_until: self.sure_until.subscribe(), writer: writer.clone() }
     }
 }

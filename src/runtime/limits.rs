@@ -7,13 +7,16 @@ use tracing::{info, warn};
 use super::{ControlError, Runtime};
 use crate::billing::Money;
 use crate::clock;
-use crate::conference::{AtCap, Settings};
+use crate::conference::{AtCap, Refusal, Settings};
 use crate::config::ConferenceConfig;
 use crate::ids::AccountId;
 use crate::lines::Standing;
 use crate::storage::accounts::Account;
 use crate::storage::participants::Participant;
 use crate::storage::{Connection, StorageError, charges};
+
+/// The account's wish to call numbers of the operator's country only.
+const NATIONAL: &str = "national";
 
 /// What one account may do.
 #[derive(Clone, Debug)]
@@ -71,6 +74,7 @@ impl Limits {
             spend_cap: self.daily_spend_cap,
             spend_warning: self.spend_warning,
             at_cap: self.at_cap,
+            allowed_prefixes: self.allowed_prefixes.clone(),
             ..rules
         }
     }
@@ -104,11 +108,23 @@ impl Runtime {
         Ok(charged.plus(self.inner.shared.spending.running(account)).unwrap_or(Money(i64::MAX)))
     }
 
+    /// Beginnings of the international numbers that the account's owner lets his conferences call; `None`: every number.
+    /// Of the directory are those who call in anyway, and whose number was typed was looked up there.
+    pub(super) fn wished_prefixes(&self, owner: &Account) -> Option<Vec<String>> {
+        (owner.callable == NATIONAL).then(|| self.inner.rules.numbering.country_prefix().into_iter().collect())
+    }
+
     /// Refuses a start beyond the account's limits, before anybody is called; how many conferences are open is counted when it is claimed.
     pub(super) async fn may_start(&self, connection: &mut Connection, owner: &Account, people: &[Participant]) -> Result<(), ControlError> {
         let limits = Limits::of(&self.inner.rules.conference, owner);
-        if let Some(person) = people.iter().find(|person| !person.removed && !limits.allows(&person.phone)) {
+        let wished = |person: &Participant| person.convener || owner.callable != NATIONAL || self.inner.rules.numbering.is_national(&person.phone);
+        if let Some(person) = people.iter().find(|person| !person.removed && !(limits.allows(&person.phone) && wished(person))) {
             return Err(ControlError::NumberNotAllowed { name: person.name.clone() });
+        }
+        // It may have been lowered after the plan was made.
+        let limit = limits.max_participants;
+        if people.iter().filter(|person| !person.removed).count() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(ControlError::Refused(Refusal::Full { limit }));
         }
         if let Some(cap) = limits.daily_spend_cap
             && self.spent_today(connection, owner.id).await? >= cap

@@ -8,6 +8,7 @@ mod entering;
 mod erased;
 mod follow;
 mod gauges;
+mod homeless;
 mod lease;
 mod limits;
 mod live;
@@ -89,6 +90,9 @@ pub enum ControlError {
     /// The account's line is not in the operator's network any more.
     #[error("the line of this account is not in the operator's network any more; ask the operator")]
     LineGone,
+    /// It is taken and waits for the database: it is not to be sent again.
+    #[error("the database is not available; the request is kept and is carried out as soon as it is back: do not send it again")]
+    Queued,
     /// No switch, or no database, or it takes too long: nothing is lost, try again.
     #[error("{what} is not available")]
     Unavailable {
@@ -300,7 +304,6 @@ impl Runtime {
         if filled > 0 {
             info!(contacts = filled, "contacts of an earlier release have got their codes");
         }
-        patiently(&stop, || runtime.look_for_homeless()).await?;
         let mut keeper = Keeper::new();
         let begun = patiently(&stop, async || runtime.tend(&mut keeper).await).await?;
         for task in begun {
@@ -311,6 +314,7 @@ impl Runtime {
         runtime.inner.tasks.spawn(runtime.clone().hear_others());
         runtime.inner.tasks.spawn(runtime.clone().tell_passing(passing));
         runtime.inner.tasks.spawn(runtime.clone().housekeeping());
+        runtime.inner.tasks.spawn(runtime.clone().end_homeless());
         Ok(runtime)
     }
 
@@ -507,7 +511,8 @@ async fn await_reply(answer: oneshot::Receiver<Result<ConferenceView, ControlErr
         Ok(Ok(result)) => result,
         // The owner ended in between: the conference is over, or is being rebuilt.
         Ok(Err(_)) => Err(ControlError::Unavailable { what: "conference" }),
-        Err(_) => Err(ControlError::Unavailable { what: "database" }),
+        // It is decided, or is next to be, and goes out once it is written.
+        Err(_) => Err(ControlError::Queued),
     }
 }
 

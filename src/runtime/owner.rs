@@ -87,6 +87,8 @@ pub(super) enum Message {
     },
     /// A leg whose call was held back by the database's absence is not wanted any more: it was never placed.
     Unplaced(LegId),
+    /// A call that was handed over still waits for its turn at the switch.
+    StillWaiting(LegId),
     /// What is charged to the account today, with VAT.
     Charged(Money),
     /// Somebody wants the picture.
@@ -217,6 +219,13 @@ impl Owner {
         self.push(Delta { conference: Some(view.head), participants: view.participants, removed: Vec::new() });
     }
 
+    /// Ends a conference whose switch is gone for good, by the last moment at which that was heard.
+    pub(super) fn abandon(&mut self, now: Timestamp, last_heard: Timestamp) {
+        let mut draft = Draft::default();
+        self.take(&mut draft, now, Input::SwitchGone { last_heard });
+        self.submit(draft);
+    }
+
     /// What ends this task early: the service's stop, or another service node's taking over the switch.
     pub(super) fn stop(&self) -> CancellationToken {
         self.node.stop.clone()
@@ -319,6 +328,7 @@ impl Owner {
                 self.take(draft, now, Input::LinkLost { last_heard });
             }
             Message::Unplaced(leg) => self.take(draft, now, Input::NeverPlaced { leg }),
+            Message::StillWaiting(leg) => self.take(draft, now, Input::StillWaiting { leg }),
             // A call that is not handed over yet is not on the switch, and is not lost for that; the next snapshot comes soon.
             Message::Snapshot { .. } if now < self.settles_at || self.holds_dials() => {}
             Message::Snapshot { snapshot, last_proof } => {
@@ -489,6 +499,8 @@ fn kind(input: &Input) -> &'static str {
         Input::CommandFailed { .. } => "command_failed",
         Input::LegGone { .. } => "leg_gone",
         Input::NeverPlaced { .. } => "never_placed",
+        Input::StillWaiting { .. } => "still_waiting",
+        Input::SwitchGone { .. } => "switch_gone",
         Input::LinkLost { .. } => "link_lost",
         Input::LinkRestored => "link_restored",
         Input::Spend { .. } => "spend",

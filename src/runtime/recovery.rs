@@ -15,22 +15,12 @@ use super::{ControlError, Runtime};
 use crate::clock;
 use crate::conference::{Conference, Entry, Settings};
 use crate::ids::{AccountId, ConferenceId};
-use crate::storage::{StorageError, accounts, charges, conferences, journal, participants};
+use crate::storage::{Connection, StorageError, accounts, charges, conferences, journal, participants};
 
 /// A conference that was claimed for so long and has no task was abandoned.
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 impl Runtime {
-    /// Says which conferences no switch of the configuration holds.
-    pub(super) async fn look_for_homeless(&self) -> Result<(), StorageError> {
-        let open = conferences::list_open(&mut *self.inner.shared.pool.get().await?).await?;
-        let known = |name: &str| self.inner.membership.switches().iter().any(|switch| switch.name == name);
-        for plan in open.iter().filter(|plan| plan.node.as_deref().is_some_and(|name| !known(name))) {
-            error!(conference.id = %plan.id, switch.name = plan.node, "the conference's switch is not in the configuration any more; put it back, so that the conference can be ended");
-        }
-        Ok(())
-    }
-
     /// Gives every conference of this switch that is started and not over its owner. `all`: also those that were claimed just now and have
     /// no journal yet, for nobody here is about to begin them.
     pub(super) async fn take_over(&self, node: &Node, all: bool) -> Result<(), StorageError> {
@@ -64,6 +54,18 @@ impl Runtime {
     }
 
     async fn resume(&self, plan: conferences::Conference) -> Result<Option<(super::Inbox, Owner)>, StorageError> {
+        let Some(node) = plan.node.as_deref().and_then(|name| self.inner.nodes.by_name(name)) else {
+            // Another service node drives it.
+            return Ok(None);
+        };
+        let (proof, _) = node.heard();
+        let Some((sender, mut task)) = self.bring_back(plan, node).await? else { return Ok(None) };
+        task.resume(clock::now(), proof);
+        Ok(Some((sender, task)))
+    }
+
+    /// An owner for a conference on this switch, from its journal; `None` when it had not begun.
+    pub(super) async fn bring_back(&self, plan: conferences::Conference, node: Arc<Node>) -> Result<Option<(super::Inbox, Owner)>, StorageError> {
         let id = plan.id;
         let mut connection = self.inner.shared.pool.get().await?;
         let entries = journal::list_all(&mut connection, id).await?;
@@ -73,25 +75,13 @@ impl Runtime {
             info!(conference.id = %id, "conference had been claimed and not begun; it is planned again");
             return Ok(None);
         };
-        let Some(node) = plan.node.as_deref().and_then(|name| self.inner.nodes.by_name(name)) else {
-            // Another service node drives it.
-            return Ok(None);
-        };
-        let conference = match replayed(entries) {
-            Ok(conference) => conference,
-            Err(fault) => {
-                error!(conference.id = %id, %fault, "the journal does not replay; look at it with `sklic replay`");
-                return Ok(None);
-            }
-        };
+        let Some(conference) = replayed(&mut connection, &plan, entries).await? else { return Ok(None) };
         let Some(account) = accounts::lookup(&mut connection, plan.account).await? else { return Ok(None) };
         let charges = charges::list_of_conference(&mut connection, id).await?;
         drop(connection);
         let (sender, inbox) = unbounded_channel();
         let paperwork = Paperwork { plan, account, charges, told: HashSet::new() };
-        let (proof, _) = node.heard();
-        let mut task = Owner::new(conference, last, paperwork, node, Arc::clone(&self.inner.shared), (sender.clone(), inbox));
-        task.resume(clock::now(), proof);
+        let task = Owner::new(conference, last, paperwork, node, Arc::clone(&self.inner.shared), (sender.clone(), inbox));
         Ok(Some((sender, task)))
     }
 
@@ -106,10 +96,7 @@ impl Runtime {
             return Ok(Past { conference: Conference::open(plan.created_at, spec), plan, seq: 0 });
         }
         let seq = entries.last().map_or(0, |entry| entry.seq);
-        let conference = replayed(entries).map_err(|fault| {
-            error!(conference.id = %id, %fault, "the journal does not replay; look at it with `sklic replay`");
-            ControlError::Internal
-        })?;
+        let conference = replayed(&mut connection, &plan, entries).await?.ok_or(ControlError::Internal)?;
         Ok(Past { conference, plan, seq })
     }
 }
@@ -122,22 +109,40 @@ pub(super) struct Past {
     pub(super) seq: i64,
 }
 
-/// Why a journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error("entry {seq} cannot be read: {fault}")]
-    Unreadable { seq: i64, fault: serde_json::Error },
-    #[error(transparent)]
-    Replay(#[from] crate::conference::ReplayFault),
-}
-
-fn replayed(entries: Vec<journal::JournalEntry>) -> Result<Conference, Unusable> {
-    let read = |line: journal::JournalEntry| {
-        serde_json::from_value::<Entry>(line.entry).map(|entry| (line.at, entry)).map_err(|fault| Unusable::Unreadable { seq: line.seq, fault })
-    };
-    let entries = entries.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(Conference::replay_past(entries, |seq, refusal| {
+/// The conference of a journal. What cannot be read, and what the rules of this release refuse, is passed over: nothing keeps a conference open
+/// for ever. Without a readable opening its rows give what it was started with. `None`, logged, when these know no convener.
+async fn replayed(
+    connection: &mut Connection,
+    plan: &conferences::Conference,
+    journal: Vec<journal::JournalEntry>,
+) -> Result<Option<Conference>, StorageError> {
+    let skipped = |seq: i64, why: &dyn std::fmt::Display| {
         metrics::counter!("sklic_journal_entries_skipped_total").increment(1);
-        error!(journal.seq = seq, %refusal, "the rules of this release refuse an entry of the journal; it is passed over");
-    })?)
+        error!(conference.id = %plan.id, journal.seq = seq, %why, "an entry of the journal is passed over; look at it with `sklic replay`");
+    };
+    let mut opening = None;
+    let mut entries = Vec::with_capacity(journal.len());
+    for line in journal {
+        match serde_json::from_value::<Entry>(line.entry) {
+            Ok(entry @ Entry::Open { .. }) if opening.is_none() => opening = Some((line.at, entry)),
+            Ok(Entry::Open { .. }) => skipped(line.seq, &"it opens the conference a second time"),
+            Ok(entry) => entries.push((line.seq, line.at, entry)),
+            Err(fault) => skipped(line.seq, &fault),
+        }
+    }
+    let opening = match opening {
+        Some(opening) => opening,
+        None => {
+            let people = participants::list(connection, plan.account, plan.id).await?;
+            let Some(spec) = spec(plan, people, Settings::default()) else {
+                error!(conference.id = %plan.id, "the journal does not say what the conference was started with, and its rows know no convener");
+                return Ok(None);
+            };
+            (plan.started_at.unwrap_or(plan.created_at), Entry::Open { spec: Box::new(spec) })
+        }
+    };
+    let places: Vec<i64> = entries.iter().map(|(seq, ..)| *seq).collect();
+    let lines = std::iter::once(opening).chain(entries.into_iter().map(|(_, at, entry)| (at, entry)));
+    let replayed = Conference::replay_past(lines, |place, refusal| skipped(places.get(place - 2).copied().unwrap_or_default(), refusal));
+    Ok(replayed.inspect_err(|fault| error!(conference.id = %plan.id, %fault, "the journal does not replay")).ok())
 }

@@ -178,6 +178,7 @@ impl Runtime {
             wait_limit_seconds: dial_in.wait_limit_seconds,
             callers_wait_at_lock: dial_in.wait_at_lock,
             entry_beep: wishes.entry_beep.unwrap_or(account.entry_beep),
+            wished_prefixes: self.wished_prefixes(account),
             ..rules
         })
     }

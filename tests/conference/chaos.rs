@@ -20,6 +20,8 @@ enum Step {
     NeverPlaced(Index),
     Arrived(Index, bool, i64),
     StillHeld(Index),
+    StillWaiting(Index),
+    SwitchGone(i64),
     LinkLost(i64),
     LinkRestored,
     Tick,
@@ -131,6 +133,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<Index>().prop_map(Step::NeverPlaced),
         3 => (any::<Index>(), any::<bool>(), skew()).prop_map(|(who, needs_consent, skew)| Step::Arrived(who, needs_consent, skew)),
         1 => any::<Index>().prop_map(Step::StillHeld),
+        1 => any::<Index>().prop_map(Step::StillWaiting),
+        1 => skew().prop_map(Step::SwitchGone),
         1 => skew().prop_map(Step::LinkLost),
         2 => Just(Step::LinkRestored),
         2 => Just(Step::Tick),
@@ -248,6 +252,8 @@ fn input(world: &World, step: Step, added: &mut u128) -> Option<Input> {
         }
         Step::NeverPlaced(index) => Input::NeverPlaced { leg: leg(world, index) },
         Step::StillHeld(index) => Input::StillHeld { leg: leg(world, index) },
+        Step::StillWaiting(index) => Input::StillWaiting { leg: leg(world, index) },
+        Step::SwitchGone(skew) => Input::SwitchGone { last_heard: moment(now, skew) },
         Step::Arrived(index, needs_consent, skew) => {
             *added += 1;
             let people: Vec<_> = world.conference.participants().collect();

@@ -110,7 +110,15 @@ impl Play {
             ["link", "restored"] => Input::LinkRestored,
             ["snapshot", held @ ..] => return self.snapshot(held),
             [who, "calls", "in", rest @ ..] => self.caller(who, rest)?,
+            [who, "comes", "from", phone] => {
+                let count = self.people.len() as u128;
+                let known = self.people.entry((*who).to_owned()).or_insert_with(|| world::person(0x600 + count, who));
+                (*phone).clone_into(&mut known.phone);
+                return Ok(Ok(Vec::new()));
+            }
             ["still", "held", who] => Input::StillHeld { leg: self.leg(who)? },
+            ["still", "waiting", who] => Input::StillWaiting { leg: self.leg(who)? },
+            ["switch", "gone", heard] => Input::SwitchGone { last_heard: now - duration(heard.strip_prefix("heard=-").ok_or("use heard=-2s")?)? },
             ["never", "placed", who] => Input::NeverPlaced { leg: self.leg(who)? },
             ["gone", who, rest @ ..] => self.gone(who, rest)?,
             ["room", locked @ ("locked" | "unlocked")] => Input::Switch { event: Event::Locked { room: ROOM, locked: *locked == "locked" } },
@@ -135,6 +143,12 @@ impl Play {
                 let number = self.people.len() as u128;
                 let person = self.people.entry((*name).to_owned()).or_insert_with(|| world::person(number, name)).clone();
                 Control::Add { participant: person }
+            }
+            ["add", name, "once", "more"] => {
+                // Another participant of the same contact.
+                let known = self.people.get(*name).ok_or("who is that?")?;
+                let id = world::person(0x400 + self.people.len() as u128, name).id;
+                Control::Add { participant: NewParticipant { id, ..known.clone() } }
             }
             ["call", who] => Control::Call { participant: self.person(who)?, number: None },
             ["call", who, number] => Control::Call { participant: self.person(who)?, number: Some((*number).to_owned()) },
@@ -350,6 +364,7 @@ impl Play {
             Refusal::UnexpectedEvent { .. } => "unexpected",
             Refusal::NobodyMissing => "nobody_missing",
             Refusal::SpendReached => "spend_reached",
+            Refusal::NumberNotAllowed => "number_not_allowed",
             Refusal::NotWaiting => "not_waiting",
             Refusal::ClosedByOwner => "closed_by_owner",
             Refusal::NoHand => "no_hand",

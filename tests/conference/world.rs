@@ -38,8 +38,9 @@ pub fn person(number: u128, name: &str) -> NewParticipant {
     }
 }
 
-/// What a conference of these people starts from.
+/// What a conference of these people starts from, by the rules of today.
 pub fn spec(convener: NewParticipant, participants: Vec<NewParticipant>, settings: Settings) -> Spec {
+    let settings = Settings { edition: Settings::EDITION, ..settings };
     Spec {
         id: ConferenceId(Uuid::from_u128(0xC0)),
         account: AccountId(Uuid::from_u128(0xA0)),

@@ -54,11 +54,13 @@ struct Extras {
     lines: Option<Arc<Lines>>,
     /// The switches, and the most members of each.
     switches: Vec<(Arc<Simulator>, u32)>,
+    /// How long a switch may be lost, in seconds.
+    link_patience_seconds: u32,
 }
 
 impl Default for Extras {
     fn default() -> Self {
-        Self { lines: None, switches: vec![(simulator(), 400)] }
+        Self { lines: None, switches: vec![(simulator(), 400)], link_patience_seconds: ConferenceConfig::default().link_patience_seconds }
     }
 }
 
@@ -195,6 +197,14 @@ impl Api {
         Self::built(database, pool, generous(), desk, bell).await
     }
 
+    /// The same service after a restart, without any patience with a switch that is lost.
+    pub async fn again_without_patience(&self) -> Self {
+        let database = self.database.shared();
+        let pool = database.pool.clone();
+        let sending = (Desk::default(), WebhooksConfig::default(), Bell::default());
+        Self::assembled(database, pool, generous(), sending, Arc::default(), Extras { link_patience_seconds: 0, ..Extras::default() }).await
+    }
+
     /// The service's inside.
     pub fn runtime(&self) -> Runtime {
         self.runtime.clone()
@@ -277,7 +287,12 @@ impl Api {
     ) -> Self {
         sklic::delivery::install_crypto();
         let stop = CancellationToken::new();
-        let conference = ConferenceConfig { max_participants: 20, allowed_prefixes: vec!["+386".into()], ..ConferenceConfig::default() };
+        let conference = ConferenceConfig {
+            max_participants: 20,
+            allowed_prefixes: vec!["+386".into()],
+            link_patience_seconds: extras.link_patience_seconds,
+            ..ConferenceConfig::default()
+        };
         let numbering = Numbering { short_codes: vec!["19819".into()], accept_prefixes: vec!["+386599".into()], ..Numbering::default() };
         // Read now: the first caller is not to wait for the plans of the world's numbers, which take seconds on a loaded machine.
         let _ = numbering.normalise("+38640123456");

@@ -114,6 +114,27 @@ async fn who_waits_for_a_planned_conference_comes_in_when_it_runs() {
 }
 
 #[tokio::test]
+async fn a_caller_is_called_again_only_at_a_number_that_may_be_called() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let abroad = json!({"name": "Ana", "phone": "+442071838750"});
+    let made = api.post(&user, "/api/v1/contacts", abroad).await.expect(201);
+    let conference = planned(&api, &user, "Sestanek", &[]).await;
+    started(&api, &user, &conference).await;
+    let leg = dials(&api, "013099396", "+38659900001", &[made["code"].as_str().unwrap()]);
+    let view = api.until(&user, &conference, "Ana is in", |view| state_of(view, "Ana") == Some("in")).await;
+    api.simulator.hang_up(leg);
+    api.until(&user, &conference, "Ana has left", |view| state_of(view, "Ana") == Some("left")).await;
+    let ana = text(&view["participants"].as_array().unwrap().iter().find(|person| person["name"] == "Ana").unwrap()["id"]);
+    let path = format!("/api/v1/conferences/{conference}");
+    api.press(&user, &format!("{path}/participants/{ana}/call")).await.problem(409, "number_not_allowed");
+    api.press(&user, &format!("{path}/call_missing")).await.problem(409, "number_not_allowed");
+    let call = format!("{path}/participants/{ana}/call");
+    api.post(&user, &call, json!({"phone": "+38659900002"})).await.expect(202);
+    api.until(&user, &conference, "Ana is in again", |view| state_of(view, "Ana") == Some("in")).await;
+}
+
+#[tokio::test]
 async fn on_the_short_number_somebody_must_vouch_for_the_line() {
     let Some(api) = Api::fresh().await else { return };
     let call = |asserted: Vec<String>, trunk: &str| CallIn {

@@ -172,6 +172,22 @@ async fn report_and_charges(api: &Api, user: &User, path: &str, id: &str) {
 }
 
 #[tokio::test]
+async fn one_who_was_not_called_yet_is_off_the_list_at_once() {
+    // Its phones ring for seconds.
+    let Some(api) = Api::with_switches(&[400]).await else { return };
+    let user = api.user("100200").await;
+    api.patch(&user, "/api/v1/me", json!({"phone": "+38659900408"})).await.expect(200);
+    let view = api.plan(&user, &["+38659900002", "+38659900003"]).await;
+    let path = format!("{CONFERENCES}/{}", id(&view));
+    api.press(&user, &format!("{path}/start")).await.expect(202);
+    let ana = id(&view["participants"][1]);
+    let answer = api.press(&user, &format!("{path}/participants/{ana}/remove")).await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (204, ""));
+    assert_eq!(api.get(&user, &path).await.expect(200)["participants"].as_array().unwrap().len(), 2);
+    api.press(&user, &format!("{path}/participants/{ana}/remove")).await.problem(404, "not_found");
+}
+
+#[tokio::test]
 async fn unknown_participants_are_not_found() {
     let Some(api) = Api::fresh().await else { return };
     let user = api.user("100200").await;

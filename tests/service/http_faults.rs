@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use sklic::conference::Control;
 use sklic::http::HttpConfig;
+use sklic::runtime::ControlError;
 use sklic::storage::{Pool, PoolOptions};
 
 use crate::api::{Api, PASSWORD, from_address, generous};
@@ -52,6 +54,27 @@ async fn an_absent_database_is_told_and_soon() {
         healed.await.expect("it heals by itself");
         assert_eq!(api.get(&user, &conference).await.expect(200), view);
     }
+}
+
+#[tokio::test]
+async fn a_control_that_waits_for_the_database_says_so_and_is_carried_out() {
+    let Some((api, proxy)) = behind_proxy().await else { return };
+    let user = api.user("100200").await;
+    let view = api.plan(&user, &["+38659900002"]).await;
+    let id = view["id"].as_str().unwrap();
+    api.press(&user, &format!("/api/v1/conferences/{id}/start")).await.expect(202);
+    api.until(&user, id, "it runs", |view| view["state"] == "running").await;
+    proxy.set(Mode::Freeze);
+    let asked = api.runtime().control(user.account, id.parse().unwrap(), Control::Lock { locked: true }).await;
+    assert!(matches!(asked, Err(ControlError::Queued)), "{asked:?}");
+    proxy.set(Mode::Pass);
+    let healed = tokio::time::timeout(Duration::from_secs(20), async {
+        while api.get(&user, &format!("/api/v1/conferences/{id}")).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    healed.await.expect("it heals by itself");
+    api.until(&user, id, "the lock", |view| view["locked"] == true).await;
 }
 
 #[tokio::test]

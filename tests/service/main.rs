@@ -15,6 +15,7 @@ mod delivery;
 mod dial_in;
 mod export;
 mod export_properties;
+mod homeless;
 mod http_access;
 mod http_bad_input;
 mod http_conference;

@@ -1,13 +1,20 @@
 //! Write, then speak: what is decided goes to the ledger first, then to the switch and the windows, in order.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, warn};
 
 use super::{Draft, Flight, LATE, Message, Owner, SETTLING};
 use crate::clock;
-use crate::pbx::Command;
+use crate::ids::LegId;
+use crate::pbx::{Command, CommandFailure};
 use crate::storage::{Batch, StorageError};
+
+/// How often an owner is told that its call still waits at the switch: oftener than the shortest time that a call is given.
+const WAITS_EVERY: Duration = Duration::from_secs(10);
 
 impl Owner {
     pub(super) fn submit(&mut self, draft: Draft) {
@@ -105,12 +112,40 @@ impl Owner {
         let inbox = self.own_inbox.clone();
         let timing = crate::runtime::gauges::Timing::begin(&self.node.name, &command);
         tokio::spawn(async move {
-            let answer = answer.await;
+            let answer = match &command {
+                Command::Dial(dial) => dialled(dial.leg, answer, &inbox).await,
+                _ => answer.await,
+            };
             timing.end(answer.is_ok());
             if let Err(failure) = answer {
                 let _ = inbox.send(Message::CommandFailed { command, failure });
             }
         });
+    }
+}
+
+/// Waits for the switch's taking a call. All conferences share the switch's lane: as long as the call waits there, its owner is told so,
+/// and once more when its turn has come.
+async fn dialled(
+    leg: LegId,
+    mut answer: BoxFuture<'static, Result<(), CommandFailure>>,
+    inbox: &UnboundedSender<Message>,
+) -> Result<(), CommandFailure> {
+    let mut waited = false;
+    loop {
+        match tokio::time::timeout(WAITS_EVERY, &mut answer).await {
+            Ok(answer) => {
+                if waited && answer.is_ok() {
+                    let _ = inbox.send(Message::StillWaiting(leg));
+                }
+                return answer;
+            }
+            Err(_) => {
+                waited = true;
+                // The conference may be over by now.
+                let _ = inbox.send(Message::StillWaiting(leg));
+            }
+        }
     }
 }
 

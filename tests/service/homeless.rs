@@ -1,0 +1,92 @@
+//! No conference stays open for ever (R14): not when its switch is taken out of the configuration, nor when its journal cannot be read.
+
+use std::time::Duration;
+
+use diesel_async::SimpleAsyncConnection as _;
+use serde_json::Value;
+use sklic::clock;
+use sklic::delivery::{Bell, Desk};
+use sklic::storage::leases;
+use sklic::storage::{legs, switch_nodes};
+
+use crate::api::{Api, User};
+
+const ANA: &str = "+38659900002";
+
+/// A conference that runs with Ana in it, after its service has ended.
+async fn left_running() -> Option<(Api, User, Value)> {
+    let api = Api::fresh().await?;
+    let user = api.user("100200").await;
+    let view = api.plan(&user, &[ANA]).await;
+    let id = view["id"].as_str().unwrap();
+    api.press(&user, &format!("/api/v1/conferences/{id}/start")).await.expect(202);
+    api.until(&user, id, "both are in", |view| view["participants"].as_array().unwrap().iter().all(|person| person["state"] == "in")).await;
+    api.close().await;
+    Some((api, user, view))
+}
+
+#[tokio::test]
+async fn a_conference_whose_switch_is_gone_ends_when_that_was_last_heard() {
+    let Some((before, user, view)) = left_running().await else { return };
+    let id = view["id"].as_str().unwrap();
+    let mut connection = before.database.connection().await;
+    connection.batch_execute("UPDATE conferences SET node = 'former'").await.unwrap();
+    switch_nodes::note(&mut connection, "former", None, clock::now()).await.unwrap();
+    let heard = switch_nodes::lookup(&mut connection, "former").await.unwrap().unwrap().last_heard_at;
+
+    let api = before.again_without_patience().await;
+    let view = api.until(&user, id, "its end", |view| view["state"] == "ended").await;
+    assert_eq!(view["reason"], "switch_failed", "{view}");
+    let ended = legs::list(&mut connection, user.account, id.parse().unwrap()).await.unwrap();
+    assert_eq!(ended.len(), 2, "the convener and Ana");
+    for leg in &ended {
+        assert_eq!((leg.ended_at, leg.evidence.as_deref()), (Some(heard), Some("proof_of_life")), "{leg:?}");
+    }
+    let charges = api.get(&user, &format!("/api/v1/charges?conference={id}")).await.expect(200);
+    assert_eq!(charges["charges"].as_array().unwrap().len(), 4, "call and conference of both: {charges}");
+    let report = api.get(&user, &format!("/api/v1/conferences/{id}/report")).await.expect(200);
+    assert_eq!(report["participants"][1]["legs"][0]["evidence"], "proof_of_life", "{report}");
+    let given_back = async {
+        while leases::list(&mut connection, &["former".to_owned()], Duration::from_secs(3)).await.unwrap()[0].owner.is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(crate::api::PATIENCE, given_back).await.expect("nobody keeps the lease of a switch that is gone");
+}
+
+#[tokio::test]
+async fn a_conference_whose_switch_another_service_node_drives_is_left_alone() {
+    let Some((before, user, view)) = left_running().await else { return };
+    let id = view["id"].as_str().unwrap();
+    let mut connection = before.database.connection().await;
+    let driven = "UPDATE conferences SET node = 'former';\
+        INSERT INTO service_nodes (id, name, started_at, renewed_at) VALUES ('00000000-0000-0000-0000-00000000000a', 'other', now(), now() + interval '1 hour');\
+        INSERT INTO switch_leases (switch, owner) VALUES ('former', '00000000-0000-0000-0000-00000000000a')";
+    connection.batch_execute(driven).await.unwrap();
+    // The same service ends another one, and so it has looked.
+    let other = "00000000-0000-0000-0000-0000000000f1";
+    let second = format!(
+        "INSERT INTO conferences (id, account, title, state, node, created_at, started_at, settings) \
+            SELECT '{other}', account, title, 'calling_convener', 'gone', now(), now(), '{{}}' FROM conferences WHERE id = '{id}'"
+    );
+    connection.batch_execute(&second).await.unwrap();
+    let api = before.again_without_patience().await;
+    api.until(&user, other, "it is planned again, for it had not begun", |view| view["state"] == "planned").await;
+    assert_eq!(api.get(&user, &format!("/api/v1/conferences/{id}")).await.expect(200)["state"], "running");
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_keeps_no_conference_open() {
+    let Some((before, user, view)) = left_running().await else { return };
+    let id = view["id"].as_str().unwrap();
+    let spoil = "UPDATE journal SET entry = '{\"entry\":\"of another release\"}' WHERE seq = 1;\
+        INSERT INTO journal (conference, seq, at, entry) \
+            SELECT conference, max(seq) + 1, now(), '{\"entry\":\"input\",\"input\":\"of a later release\"}' FROM journal GROUP BY conference";
+    before.database.connection().await.batch_execute(spoil).await.unwrap();
+    // On a switch that was started since: what lived then is over.
+    let api = before.again_with(Desk::default(), Bell::default()).await;
+    let view = api.until(&user, id, "its end", |view| view["state"] == "ended").await;
+    assert_eq!(view["participants"].as_array().unwrap().len(), 2, "{view}");
+    let ended = legs::list(&mut *api.database.connection().await, user.account, id.parse().unwrap()).await.unwrap();
+    assert!(ended.len() == 2 && ended.iter().all(|leg| leg.ended_at.is_some()), "{ended:?}");
+}
