@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use sklic::storage::accounts;
+
 use crate::accounting::{ended_conference, import, rate_missing};
 use crate::database::{Database, account};
 
@@ -88,4 +90,35 @@ async fn a_price_list_with_one_bad_row_loads_nothing() {
         "account add --user-number 100300 --name Ana --phone +38615550201 --email ana@example.test --tariff base --password-stdin </dev/null",
     );
     assert!(!refused.status.success() && said(&refused).contains("there is no tariff \"base\""), "{}", said(&refused));
+}
+
+#[tokio::test]
+async fn an_account_has_its_telephone_as_its_line_unless_another_is_given() {
+    let Some(database) = Database::fresh().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(&database, folder.path());
+    let lines = folder.path().join("lines.csv");
+    std::fs::write(&lines, "line\n+38613099396\n+38613099397\n").unwrap();
+    let more = format!("{}\n[lines]\nfile = {:?}\n", std::fs::read_to_string(&config).unwrap(), lines);
+    std::fs::write(&config, more).unwrap();
+    let add = |user_number: &str, phone: &str, line: &str| {
+        let account = format!("account add --user-number {user_number} --name Ana --phone {phone} --email ana@example.test {line} --password-stdin");
+        sklic(&config, "", &format!("{account} <<< 'zelo dolgo geslo'"))
+    };
+    let line_of = async |user_number: &str| accounts::find_by_user_number(&mut *database.connection().await, user_number).await.unwrap().unwrap().line;
+    let good = add("100300", "+38613099396", "");
+    assert!(good.status.success(), "{}", said(&good));
+    assert_eq!(line_of("100300").await.as_deref(), Some("+38613099396"));
+    let good = add("100301", "+38640123456", "--line 013099397");
+    assert!(good.status.success(), "{}", said(&good));
+    assert_eq!(line_of("100301").await.as_deref(), Some("+38613099397"));
+    for line in ["", "--line -", "--line 013099398"] {
+        let refused = add("100302", "+38640123456", line);
+        assert!(!refused.status.success() && said(&refused).contains("not in the operator's inventory"), "{line}: {}", said(&refused));
+    }
+    let refused = sklic(&config, "", "account set --user-number 100301 --line -");
+    assert!(!refused.status.success() && said(&refused).contains("not in the operator's inventory"), "{}", said(&refused));
+    let back = sklic(&config, "", "account set --user-number 100300 --line -");
+    assert!(back.status.success(), "{}", said(&back));
+    assert_eq!(line_of("100300").await.as_deref(), Some("+38613099396"));
 }
