@@ -164,11 +164,7 @@ impl Conference {
                 self.running_since = Some(at);
                 self.must_end_at = Some(now + SignedDuration::from_secs(i64::from(self.spec.settings.max_length_seconds)));
                 out.head = true;
-                let others: Vec<ParticipantId> =
-                    self.roster.iter().copied().filter(|id| self.participants.get(id).is_some_and(|p| !p.convener && !p.removed)).collect();
-                for id in others.into_iter().filter(|id| self.live_leg(*id).is_none()).collect::<Vec<_>>() {
-                    self.line_up(now, id, None, out);
-                }
+                self.call_others(now, out);
                 self.let_in_waiting(now, out);
             }
             Phase::Running { since, away: Some(_) } => {
@@ -181,6 +177,18 @@ impl Conference {
                 self.let_in_waiting(now, out);
             }
             _ => {}
+        }
+    }
+
+    /// Everybody else is called, unless the cap was reached while the convener was: then he hears why nobody is.
+    fn call_others(&mut self, now: Timestamp, out: &mut Out) {
+        if self.may_spend().is_err() {
+            return self.tell_convener(Phrase::SpendReached, out);
+        }
+        let others: Vec<ParticipantId> =
+            self.roster.iter().copied().filter(|id| self.participants.get(id).is_some_and(|p| !p.convener && !p.removed)).collect();
+        for id in others.into_iter().filter(|id| self.live_leg(*id).is_none()).collect::<Vec<_>>() {
+            self.line_up(now, id, None, out);
         }
     }
 
