@@ -178,6 +178,10 @@ async fn an_account_whose_line_is_gone_starts_nothing_and_reads_why() {
     std::fs::remove_file(&file).unwrap();
     let again = planned(&api, &ana, "+386 599 00002").await;
     start(&api, &ana, &again).await.expect(202);
+    // But who was known to have no line gains none by that.
+    let bor = api.user("100201").await;
+    let other = planned(&api, &bor, "+386 599 00002").await;
+    assert_eq!(word(&start(&api, &bor, &other).await.expect(409)), "line_gone");
 }
 
 #[tokio::test]
