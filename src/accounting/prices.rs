@@ -70,8 +70,18 @@ impl Prices {
     /// Whether a caller by this way over this access number costs the convener anything.
     #[must_use]
     pub fn convener_owes(&self, way: WayOfEntry, number: &str) -> bool {
+        self.owes(way, number, Liability::CONVENER)
+    }
+
+    /// Whether a caller by this way over this access number owes us anything: then somebody must vouch for his line.
+    #[must_use]
+    pub fn caller_owes(&self, way: WayOfEntry, number: &str) -> bool {
+        self.owes(way, number, Liability::CALLER)
+    }
+
+    fn owes(&self, way: WayOfEntry, number: &str, who: Liability) -> bool {
         let number = access_number(number, &self.numbering).ok();
-        Component::ALL.into_iter().any(|component| self.payers.liability(way, number.as_deref(), component) == Liability::CONVENER)
+        Component::ALL.into_iter().any(|component| self.payers.liability(way, number.as_deref(), component) == who)
     }
 
     /// What calling a number costs the convener by the tariff of this name.
@@ -112,4 +122,32 @@ fn is_normal(number: &str) -> bool {
         None => (number, number.len() <= 8),
     };
     fits && !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::billing::PayerRow;
+
+    #[test]
+    fn who_owes_anything_follows_the_table() {
+        let prices = |rows| Prices::new("base".to_owned(), PayerTable { rows }, Currency::EUR, Numbering::default());
+        let owe = |prices: &Prices, way, number| (prices.caller_owes(way, number), prices.convener_owes(way, number));
+        let shipped = prices(Vec::new());
+        assert_eq!(owe(&shipped, WayOfEntry::OnnetShort, "19819"), (true, false));
+        assert_eq!(owe(&shipped, WayOfEntry::National, "01 309 93 96"), (false, true), "another network charges his call");
+        let row = |way_of_entry, access_number: Option<&str>, call, conference| PayerRow {
+            way_of_entry,
+            access_number: access_number.map(str::to_owned),
+            call,
+            conference,
+        };
+        let turned = prices(vec![
+            row(WayOfEntry::OnnetShort, None, Liability::CONVENER, Liability::CONVENER),
+            row(WayOfEntry::National, Some("+38613099396"), Liability::CALLER_INFORMATIONAL, Liability::CALLER),
+        ]);
+        assert_eq!(owe(&turned, WayOfEntry::OnnetShort, "19819"), (false, true));
+        assert_eq!(owe(&turned, WayOfEntry::National, "01 309 93 96"), (true, false));
+        assert_eq!(owe(&turned, WayOfEntry::National, "01 309 93 97"), (false, true), "of another number");
+    }
 }
