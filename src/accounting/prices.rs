@@ -1,9 +1,10 @@
 //! The price lists in force, kept fresh from the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use tracing::error;
 
 use crate::billing::{Cdr, Charge, Component, Currency, Estimate, Liability, PayerTable, Tariff, WayOfEntry, estimate, rate_into};
 use crate::config::access_number;
@@ -29,7 +30,7 @@ impl Prices {
         Self { tariffs: RwLock::default(), default, payers, currency, numbering }
     }
 
-    /// The currency of all tariffs.
+    /// The currency of all charges; tariffs in another one price nothing.
     #[must_use]
     pub fn currency(&self) -> Currency {
         self.currency
@@ -101,12 +102,20 @@ impl Prices {
         if *mark == Some(found) {
             return Ok(());
         }
+        // An amount in another currency would be taken for one in ours: its versions price nothing, which raises the alarm.
+        let mut foreign: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+        for summary in &imported {
+            let versions = foreign.entry(&summary.name).or_default();
+            if summary.currency != self.currency.code() {
+                error!(tariff.name = %summary.name, tariff.version = summary.version, currency = %summary.currency, configured = %self.currency,
+                    "a version of a tariff has another currency than the configuration (billing.currency): what begins in its time has no price");
+                versions.extend(u32::try_from(summary.version));
+            }
+        }
         let mut tariffs = BTreeMap::new();
-        for summary in imported {
-            if !tariffs.contains_key(&summary.name)
-                && let Some(tariff) = storage::tariffs::lookup(&mut connection, &summary.name).await?
-            {
-                tariffs.insert(summary.name, Arc::new(tariff));
+        for (name, versions) in foreign {
+            if let Some(tariff) = storage::tariffs::lookup(&mut connection, name).await? {
+                tariffs.insert(name.to_owned(), Arc::new(tariff.without_prices_of(&versions)));
             }
         }
         *self.tariffs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tariffs);

@@ -273,6 +273,21 @@ async fn charges_that_are_rated_afterwards_are_told_to_the_webhooks_that_want_th
     assert_eq!(net, 4 * 4_000, "what was told sums up to what stands");
 }
 
+#[tokio::test]
+async fn a_price_list_in_another_currency_prices_nothing() {
+    let Some(database) = Database::fresh().await else { return };
+    let ana = account(&database, "100200").await;
+    let id = ended_conference(&database, ana, 1).await;
+    import(&database, "base", "0.10").await;
+    let francs = Prices::new("base".to_owned(), PayerTable::default(), "CHF".parse().unwrap(), Numbering::default());
+    francs.refresh(&database.pool, &mut None).await.unwrap();
+    let filter = LegFilter { without_price: true, ..LegFilter::default() };
+    let rerating = Rerating { filter, tariff: None, dry_run: false, prices: Arc::new(francs) };
+    let done = rerating.run(&database.pool, None, |_| {}).await.unwrap();
+    assert_eq!((done.written, done.without_price), (2, 2));
+    assert!(charges_of(&database, id).await.iter().all(|charge| charge.status == ChargeStatus::Unrated && charge.net == Money::ZERO));
+}
+
 /// What waits for the webhooks of whomever.
 const TOLD: &str = "SELECT (payload -> 'event' ->> 'sequence')::bigint AS sequence, payload -> 'event' -> 'data' ->> 'charge_id' AS charge, \
     payload -> 'event' -> 'data' ->> 'net' AS net FROM outbox WHERE kind = 'webhook' AND payload -> 'event' ->> 'type' = 'charge.written' ORDER BY 1";

@@ -29,7 +29,23 @@ pub async fn examine(config: &Config, connection: &mut Connection) -> Vec<Findin
     let Some(version) = tariff.version_at(now) else {
         return missing(format!("no version of the tariff {name:?} is in force now"));
     };
+    if let Some(other) = other_currency(config, connection, version.number()).await {
+        return vec![other];
+    }
     destinations(config).iter().filter_map(|(key, prefix)| unpriced(version, name, key, prefix, now)).collect()
+}
+
+/// What is wrong when the version in force is not in the configuration's currency; what cannot be read is found elsewhere.
+async fn other_currency(config: &Config, connection: &mut Connection, version: u32) -> Option<Finding> {
+    let (name, currency) = (&config.billing.tariff, &config.billing.currency);
+    let all = tariffs::list(connection).await.ok()?;
+    let found = all.into_iter().find(|one| one.name == *name && u32::try_from(one.version) == Ok(version) && one.currency != *currency)?;
+    Some(Finding::error(
+        "tariff.currency",
+        "billing.currency",
+        format!("the tariff {name:?} is in {}, and charges are written in {currency}: every charge would be unrated", found.currency),
+        format!("set billing.currency back, or import a price list in {currency}: sklic tariff import FILE --name {name} --valid-from 2026-01-01"),
+    ))
 }
 
 /// The beginnings of numbers that may be dialled, each with the key that allows it.
