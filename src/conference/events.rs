@@ -268,6 +268,9 @@ impl Conference {
             return;
         }
         let was_inside = leg.phase == LegPhase::Inside;
+        // What is concluded rather than told says nothing about the switch's clock.
+        let concluded = matches!(evidence, Evidence::Snapshot | Evidence::ProofOfLife);
+        let at = leg.last_time().filter(|_| concluded).map_or(at, |last| last.max(at));
         leg.phase = LegPhase::Ended;
         leg.ended_at = Some(at);
         if leg.joined_at.is_some() {
