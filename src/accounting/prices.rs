@@ -1,9 +1,10 @@
 //! The price lists in force, kept fresh from the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use tracing::error;
 
 use crate::billing::{Cdr, Charge, Component, Currency, Estimate, Liability, PayerTable, Tariff, WayOfEntry, estimate, rate_into};
 use crate::config::access_number;
@@ -29,7 +30,7 @@ impl Prices {
         Self { tariffs: RwLock::default(), default, payers, currency, numbering }
     }
 
-    /// The currency of all tariffs.
+    /// The currency of all charges; tariffs in another one price nothing.
     #[must_use]
     pub fn currency(&self) -> Currency {
         self.currency
@@ -70,8 +71,18 @@ impl Prices {
     /// Whether a caller by this way over this access number costs the convener anything.
     #[must_use]
     pub fn convener_owes(&self, way: WayOfEntry, number: &str) -> bool {
+        self.owes(way, number, Liability::CONVENER)
+    }
+
+    /// Whether a caller by this way over this access number owes us anything: then somebody must vouch for his line.
+    #[must_use]
+    pub fn caller_owes(&self, way: WayOfEntry, number: &str) -> bool {
+        self.owes(way, number, Liability::CALLER)
+    }
+
+    fn owes(&self, way: WayOfEntry, number: &str, who: Liability) -> bool {
         let number = access_number(number, &self.numbering).ok();
-        Component::ALL.into_iter().any(|component| self.payers.liability(way, number.as_deref(), component) == Liability::CONVENER)
+        Component::ALL.into_iter().any(|component| self.payers.liability(way, number.as_deref(), component) == who)
     }
 
     /// What calling a number costs the convener by the tariff of this name.
@@ -91,12 +102,20 @@ impl Prices {
         if *mark == Some(found) {
             return Ok(());
         }
+        // An amount in another currency would be taken for one in ours: its versions price nothing, which raises the alarm.
+        let mut foreign: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+        for summary in &imported {
+            let versions = foreign.entry(&summary.name).or_default();
+            if summary.currency != self.currency.code() {
+                error!(tariff.name = %summary.name, tariff.version = summary.version, currency = %summary.currency, configured = %self.currency,
+                    "a version of a tariff has another currency than the configuration (billing.currency): what begins in its time has no price");
+                versions.extend(u32::try_from(summary.version));
+            }
+        }
         let mut tariffs = BTreeMap::new();
-        for summary in imported {
-            if !tariffs.contains_key(&summary.name)
-                && let Some(tariff) = storage::tariffs::lookup(&mut connection, &summary.name).await?
-            {
-                tariffs.insert(summary.name, Arc::new(tariff));
+        for (name, versions) in foreign {
+            if let Some(tariff) = storage::tariffs::lookup(&mut connection, name).await? {
+                tariffs.insert(name.to_owned(), Arc::new(tariff.without_prices_of(&versions)));
             }
         }
         *self.tariffs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tariffs);
@@ -112,4 +131,32 @@ fn is_normal(number: &str) -> bool {
         None => (number, number.len() <= 8),
     };
     fits && !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::billing::PayerRow;
+
+    #[test]
+    fn who_owes_anything_follows_the_table() {
+        let prices = |rows| Prices::new("base".to_owned(), PayerTable { rows }, Currency::EUR, Numbering::default());
+        let owe = |prices: &Prices, way, number| (prices.caller_owes(way, number), prices.convener_owes(way, number));
+        let shipped = prices(Vec::new());
+        assert_eq!(owe(&shipped, WayOfEntry::OnnetShort, "19819"), (true, false));
+        assert_eq!(owe(&shipped, WayOfEntry::National, "01 309 93 96"), (false, true), "another network charges his call");
+        let row = |way_of_entry, access_number: Option<&str>, call, conference| PayerRow {
+            way_of_entry,
+            access_number: access_number.map(str::to_owned),
+            call,
+            conference,
+        };
+        let turned = prices(vec![
+            row(WayOfEntry::OnnetShort, None, Liability::CONVENER, Liability::CONVENER),
+            row(WayOfEntry::National, Some("+38613099396"), Liability::CALLER_INFORMATIONAL, Liability::CALLER),
+        ]);
+        assert_eq!(owe(&turned, WayOfEntry::OnnetShort, "19819"), (false, true));
+        assert_eq!(owe(&turned, WayOfEntry::National, "01 309 93 96"), (true, false));
+        assert_eq!(owe(&turned, WayOfEntry::National, "01 309 93 97"), (false, true), "of another number");
+    }
 }

@@ -1,4 +1,4 @@
-//! Rating afterwards: legs that have no charge yet, and legs that may cost something else now (R12, point 8).
+//! Rating afterwards: legs that have no charge or no price yet, and legs that may cost something else now (R12, point 8).
 //!
 //! Rows are never changed: what comes out differently is reversed and written anew with the next revision.
 //! The legs are read in order over one connection; chunks of them are rated and written over several others at once, each in one transaction.
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use super::Prices;
-use crate::billing::{Charge, ChargeStatus, Money, NotCorrectable, Tariff, TariffName, rerate_into};
+use crate::billing::{Charge, ChargeStatus, Component, Money, NotCorrectable, Tariff, TariffName, current, rerate_into};
 use crate::clock;
 use crate::ids::{ConferenceId, LegId};
 use crate::storage::rated_legs::{LegFilter, RatedLeg};
@@ -64,7 +64,7 @@ pub struct Rerating {
 pub struct Outcome {
     /// Legs looked at.
     pub legs: u64,
-    /// Legs that came out differently, or had no charge yet.
+    /// Legs that came out differently, or had no charge or no price yet.
     pub changed: u64,
     /// Reversing rows written.
     pub reversed: u64,
@@ -171,8 +171,8 @@ impl Rerating {
         connection
             .transaction(async |connection| {
                 rated_legs::take_time(connection).await?;
-                let ids: Vec<LegId> = legs.iter().map(|leg| leg.cdr.leg).collect();
-                let issued = if self.filter.without_charges { Vec::new() } else { charges::list_of_legs(connection, &ids).await? };
+                let ids: Vec<LegId> = legs.iter().filter(|leg| leg.may_have_charges).map(|leg| leg.cdr.leg).collect();
+                let issued = if ids.is_empty() { Vec::new() } else { charges::list_of_legs(connection, &ids).await? };
                 let (rows, outcome) = self.rows(legs, issued)?;
                 if !self.dry_run {
                     let now = clock::now();
@@ -198,14 +198,30 @@ impl Rerating {
             });
             fresh.clear();
             self.prices.rate_into(&leg.cdr, tariff, &mut fresh);
-            let lacks_price = |charge: &&Charge| matches!(charge.status, ChargeStatus::Unrated | ChargeStatus::Error);
-            outcome.without_price += u64::try_from(fresh.iter().filter(lacks_price).count()).unwrap_or(u64::MAX);
+            let mut issued = issued.get(&leg.cdr.leg).copied().unwrap_or_default();
+            let unpriced;
+            if self.filter.without_price && !issued.is_empty() {
+                // The other component keeps its price, whatever it would cost now.
+                unpriced = without_price(issued, &mut fresh);
+                issued = &unpriced;
+            }
+            outcome.without_price += u64::try_from(fresh.iter().filter(|charge| lacks_price(charge)).count()).unwrap_or(u64::MAX);
             let before = rows.len();
-            let issued = issued.get(&leg.cdr.leg).copied().unwrap_or_default();
             rerate_into(issued, &fresh, &mut rows).map_err(|why| RerateError::NotCorrectable { leg: leg.cdr.leg, why })?;
             outcome.legs += 1;
             outcome.count(&rows[before..]);
         }
         Ok((rows, outcome))
     }
+}
+
+fn lacks_price(charge: &Charge) -> bool {
+    matches!(charge.status, ChargeStatus::Unrated | ChargeStatus::Error)
+}
+
+/// The rows so far of those components of a leg that have no price; `fresh` keeps no others either.
+fn without_price(issued: &[Charge], fresh: &mut Vec<Charge>) -> Vec<Charge> {
+    let components: BTreeSet<Component> = current(issued).filter(|row| lacks_price(row)).map(|row| row.component).collect();
+    fresh.retain(|row| components.contains(&row.component));
+    issued.iter().filter(|row| components.contains(&row.component)).cloned().collect()
 }

@@ -1,5 +1,6 @@
 //! Price lists: versions and the longest-prefix lookup.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -293,6 +294,17 @@ impl Tariff {
         let version = self.version_at(at)?;
         Some((version, version.find(component, number, at)?))
     }
+
+    /// The same without the prices of these versions: what begins in their time has none.
+    #[must_use]
+    pub fn without_prices_of(mut self, numbers: &BTreeSet<u32>) -> Self {
+        for version in self.versions.iter_mut().filter(|version| numbers.contains(&version.number)) {
+            version.rates = Vec::new();
+            version.nodes = index(&version.rates);
+        }
+        self
+    }
+
     /// The first moment after `at` and before `end` at which another rate than at `at`, or none, holds for a number.
     #[must_use]
     pub fn next_change(&self, component: Component, number: &str, at: Timestamp, end: Timestamp) -> Option<Timestamp> {

@@ -109,9 +109,10 @@ pub(super) async fn run(config: &Config, command: AccountCommand) -> anyhow::Res
     let mut connection = pool.get().await?;
     match command {
         AccountCommand::Add(mut add) => {
-            let terms = std::mem::take(&mut add.terms).checked(config, &mut connection).await?;
-            let account = checked(config, *add)?;
-            check_line(config, terms.line.as_ref().and_then(Option::as_deref).unwrap_or(&account.phone)).await?;
+            let phone = phone(config, &add.phone)?;
+            let terms = std::mem::take(&mut add.terms).checked(config, &mut connection, &phone).await?;
+            let account = checked(config, *add, phone)?;
+            check_line(config, terms.line.as_deref().unwrap_or(&account.phone)).await?;
             let id = account.id;
             let user_number = account.user_number.clone();
             accounts::add_with_terms(&mut connection, account, terms).await.map_err(|fault| {
@@ -121,11 +122,12 @@ pub(super) async fn run(config: &Config, command: AccountCommand) -> anyhow::Res
         }
         AccountCommand::Set { user_number, terms } => {
             let account = find(&mut connection, &user_number).await?;
-            let terms = terms.checked(config, &mut connection).await?;
+            let phone = accounts::lookup(&mut connection, account).await?.map(|account| account.phone).unwrap_or_default();
+            let terms = terms.checked(config, &mut connection, &phone).await?;
             if terms == accounts::Terms::default() {
                 bail!("nothing is to be set; `sklic account set --help` lists what can be");
             }
-            if let Some(Some(line)) = &terms.line {
+            if let Some(line) = &terms.line {
                 check_line(config, line).await?;
             }
             accounts::set_terms(&mut connection, account, terms).await?;
@@ -183,13 +185,18 @@ async fn find(connection: &mut crate::storage::Connection, user_number: &str) ->
     Ok(found.with_context(|| format!("there is no account with the user number {user_number}"))?.id)
 }
 
-fn checked(config: &Config, add: Add) -> anyhow::Result<NewAccount> {
-    if !(4..=12).contains(&add.user_number.len()) || !add.user_number.bytes().all(|b| b.is_ascii_digit()) {
-        bail!("--user-number: {:?} is not 4 to 12 digits", add.user_number);
-    }
-    let phone = config.numbering.normalise(&add.phone).map_err(|why| anyhow::anyhow!("--phone: {why}"))?;
+/// A convener's telephone, in normal form.
+fn phone(config: &Config, typed: &str) -> anyhow::Result<String> {
+    let phone = config.numbering.normalise(typed).map_err(|why| anyhow::anyhow!("--phone: {why}"))?;
     if !config.conference.allows(&phone) {
         bail!("--phone: numbers like {phone} are not among conference.allowed_prefixes");
+    }
+    Ok(phone)
+}
+
+fn checked(config: &Config, add: Add, phone: String) -> anyhow::Result<NewAccount> {
+    if !(4..=12).contains(&add.user_number.len()) || !add.user_number.bytes().all(|b| b.is_ascii_digit()) {
+        bail!("--user-number: {:?} is not 4 to 12 digits", add.user_number);
     }
     let time_zone = add.time_zone.unwrap_or_else(|| config.service.time_zone.clone());
     jiff::tz::TimeZone::get(&time_zone).map_err(|_| anyhow::anyhow!("--time-zone: there is no time zone {time_zone:?}"))?;

@@ -73,7 +73,11 @@ pub fn run() -> anyhow::Result<ExitCode> {
             Command::Serve => serve::run(load()?).await,
             Command::Migrate(migrate) => migrate::run(&load()?, &migrate).await,
             Command::Account(command) => account::run(&load()?, command).await,
-            Command::Tariff(tariff::TariffCommand::Check(check)) => tariff::check(&check),
+            // A price list can be read where no service is set up.
+            Command::Tariff(tariff::TariffCommand::Check(check)) => {
+                let service = load().map(|config| config.service).unwrap_or_default();
+                tariff::check(&check, &service.time_zone)
+            }
             Command::Tariff(command) => tariff::run(&load()?, command).await,
             Command::Switches(command) => switches::run(&load()?, command).await,
             Command::Charges(command) => charges::run(&load()?, command).await,

@@ -44,18 +44,24 @@ pub(super) struct Import {
 pub(super) struct Check {
     /// The CSV file; sql/tariffs/README.md explains its columns.
     file: PathBuf,
-    /// When it comes into force: a date, midnight in the time zone.
-    #[arg(long)]
+    /// When it comes into force: a date such as 2026-01-31, midnight in the time zone.
+    #[arg(long, value_parser = date)]
     valid_from: Date,
-    /// Time zone of the dates.
-    #[arg(long, default_value = "Europe/Ljubljana")]
-    time_zone: String,
+    /// Time zone of the dates; `service.time_zone` without it.
+    #[arg(long)]
+    time_zone: Option<String>,
 }
 
-/// Says what is wrong with a price list.
-pub(super) fn check(check: &Check) -> anyhow::Result<()> {
-    let version = read(check, 1)?.0;
-    println!("{}: {} rates, nothing wrong.", check.file.display(), version.rates().len());
+/// A date and nothing else: a time of day beside it would be lost.
+fn date(text: &str) -> Result<Date, String> {
+    let date = text.parse().ok().filter(|_| text.len() == 10);
+    date.ok_or_else(|| "not a date such as 2026-01-31; a price list comes into force at midnight".to_owned())
+}
+
+/// Says what is wrong with a price list; `time_zone` is the service's.
+pub(super) fn check(check: &Check, time_zone: &str) -> anyhow::Result<()> {
+    let version = read(check, 1, time_zone)?.0;
+    println!("{}: {} rates from {}, nothing wrong.", check.file.display(), version.rates().len(), version.valid_from());
     Ok(())
 }
 
@@ -63,7 +69,7 @@ pub(super) async fn run(config: &Config, command: TariffCommand) -> anyhow::Resu
     let pool = super::pool(config)?;
     let mut connection = pool.get().await?;
     match command {
-        TariffCommand::Check(file) => check(&file)?,
+        TariffCommand::Check(file) => check(&file, &config.service.time_zone)?,
         TariffCommand::Import(import) => {
             let name = import.name.unwrap_or_else(|| config.billing.tariff.clone());
             if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
@@ -71,9 +77,11 @@ pub(super) async fn run(config: &Config, command: TariffCommand) -> anyhow::Resu
             }
             let currency: Currency = config.billing.currency.parse()?;
             let number = tariffs::next_version(&mut connection, &name).await?;
-            let (version, digest) = read(&import.file, number)?;
-            if let Some(same) = tariffs::find_by_source(&mut connection, &name, &digest).await?
-                && same.valid_from == version.valid_from()
+            let (version, digest) = read(&import.file, number, &config.service.time_zone)?;
+            // An older version of the same file does not count: importing it once more is how a price list is rolled back.
+            if let Some(same) = tariffs::find_beginning(&mut connection, &name, version.valid_from()).await?
+                && same.source_sha256 == digest
+                && same.currency == currency.code()
                 && Some(same.time_zone.as_str()) == version.time_zone().iana_name()
             {
                 println!("Tariff {name}: this file is in force already as version {}.", same.version);
@@ -120,8 +128,9 @@ pub(super) async fn run(config: &Config, command: TariffCommand) -> anyhow::Resu
 }
 
 /// The version in a file, and the file's SHA-256.
-fn read(check: &Check, number: u32) -> anyhow::Result<(TariffVersion, [u8; 32])> {
-    let time_zone = TimeZone::get(&check.time_zone).map_err(|_| anyhow::anyhow!("--time-zone: there is no time zone {:?}", check.time_zone))?;
+fn read(check: &Check, number: u32, time_zone: &str) -> anyhow::Result<(TariffVersion, [u8; 32])> {
+    let time_zone = check.time_zone.as_deref().unwrap_or(time_zone);
+    let time_zone = TimeZone::get(time_zone).map_err(|_| anyhow::anyhow!("--time-zone: there is no time zone {time_zone:?}"))?;
     let valid_from: Timestamp = check.valid_from.to_zoned(time_zone.clone())?.timestamp();
     let path: &Path = &check.file;
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;

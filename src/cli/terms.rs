@@ -19,7 +19,7 @@ pub(super) struct TermsOptions {
     /// The tariff by which its conferences are charged from their next start on.
     #[arg(long)]
     tariff: Option<String>,
-    /// The line in the operator's network that makes it eligible; its telephone without it. Looked up in the inventory of `[lines]`.
+    /// The line in the operator's network that makes it eligible, looked up in the inventory of `[lines]`; `-` is its telephone as it is now, as is nothing for a new account.
     #[arg(long)]
     line: Option<String>,
     /// Beginnings of numbers that it may call instead of `conference.allowed_prefixes`, separated by commas.
@@ -43,8 +43,8 @@ pub(super) struct TermsOptions {
 }
 
 impl TermsOptions {
-    /// The terms, checked against what is there.
-    pub(super) async fn checked(self, config: &Config, connection: &mut Connection) -> anyhow::Result<Terms> {
+    /// The terms of an account with this telephone, checked against what is there.
+    pub(super) async fn checked(self, config: &Config, connection: &mut Connection, phone: &str) -> anyhow::Result<Terms> {
         let tariff = self.tariff.map(given);
         if let Some(Some(name)) = &tariff
             && !tariffs::exists(connection, name).await?
@@ -66,7 +66,8 @@ impl TermsOptions {
         let retention_days = read("--retention-days", self.retention_days, |text| whole(text, 0, 36_500))?;
         Ok(Terms {
             tariff,
-            line,
+            // Written down rather than left open: the telephone is his to change, the line is not.
+            line: line.map(|line| line.unwrap_or_else(|| phone.to_owned())),
             allowed_prefixes,
             max_participants: None,
             max_conferences,

@@ -169,12 +169,7 @@ impl Conference {
                 self.running_since = Some(at);
                 self.must_end_at = Some(now + SignedDuration::from_secs(i64::from(self.spec.settings.max_length_seconds)));
                 out.head = true;
-                // Who called in while he was called, and is gone, is called only within the limits.
-                let due = |p: &super::Participant| self.is_awaited(p) && self.allows(&p.person.phone);
-                let others: Vec<ParticipantId> = self.roster.iter().copied().filter(|id| self.participants.get(id).is_some_and(due)).collect();
-                for id in others.into_iter().filter(|id| self.live_leg(*id).is_none()).collect::<Vec<_>>() {
-                    self.line_up(now, id, None, out);
-                }
+                self.call_others(now, out);
                 self.let_in_waiting(now, out);
             }
             Phase::Running { since, away: Some(_) } => {
@@ -187,6 +182,19 @@ impl Conference {
                 self.let_in_waiting(now, out);
             }
             _ => {}
+        }
+    }
+
+    /// Everybody else is called, unless the cap was reached while the convener was: then he hears why nobody is.
+    fn call_others(&mut self, now: Timestamp, out: &mut Out) {
+        if self.may_spend().is_err() {
+            return self.tell_convener(Phrase::SpendReached, out);
+        }
+        // Who called in while he was called, and is gone, is called only within the limits.
+        let due = |p: &super::Participant| self.is_awaited(p) && self.allows(&p.person.phone);
+        let others: Vec<ParticipantId> = self.roster.iter().copied().filter(|id| self.participants.get(id).is_some_and(due)).collect();
+        for id in others.into_iter().filter(|id| self.live_leg(*id).is_none()).collect::<Vec<_>>() {
+            self.line_up(now, id, None, out);
         }
     }
 
@@ -266,6 +274,9 @@ impl Conference {
             return;
         }
         let was_inside = leg.phase == LegPhase::Inside;
+        // What is concluded rather than told says nothing about the switch's clock.
+        let concluded = matches!(evidence, Evidence::Snapshot | Evidence::ProofOfLife);
+        let at = leg.last_time().filter(|_| concluded).map_or(at, |last| last.max(at));
         leg.phase = LegPhase::Ended;
         leg.ended_at = Some(at);
         if leg.joined_at.is_some() {

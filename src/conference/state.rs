@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::limits::SpendState;
@@ -285,6 +285,14 @@ pub struct Leg {
     pub proof_at: Timestamp,
 }
 
+/// How far a switch's clock may go back within a call, by small corrections and by records that keep whole seconds.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(2);
+
+/// `at`, or `floor` when it lies only a little before that.
+fn not_before(floor: Timestamp, at: Timestamp) -> Timestamp {
+    if floor.duration_since(at) > CLOCK_SLACK { at } else { at.max(floor) }
+}
+
 impl Leg {
     /// A leg about which nothing is known yet.
     pub(super) fn new(id: LegId, participant: ParticipantId, number: String, now: Timestamp) -> Self {
@@ -353,12 +361,20 @@ impl Leg {
 
     /// Keeps answer, coming in, leaving and end in this order: the switch's clock may go back a few milliseconds between events,
     /// records may have gaps, and no span is negative for that.
+    ///
+    /// A leaving or an end that lies further back stays as it was told: then the clock was set within the call, nobody knows how long
+    /// it was, and its charge is an error that somebody looks at rather than a call for nothing (R12, point 2).
     pub(super) fn order_times(&mut self) {
         self.answered_at = self.answered_at.or(self.joined_at);
         self.joined_at = self.joined_at.map(|at| at.max(self.answered_at.unwrap_or(at)));
-        self.left_at = self.joined_at.and_then(|joined| self.left_at.map(|at| at.max(joined)));
-        let floor = [self.answered_at, self.joined_at, self.left_at].into_iter().flatten().max();
-        self.ended_at = self.ended_at.map(|at| floor.map_or(at, |floor| floor.max(at)));
+        self.left_at = self.joined_at.and_then(|joined| self.left_at.map(|at| not_before(joined, at)));
+        let floor = self.last_time();
+        self.ended_at = self.ended_at.map(|at| floor.map_or(at, |floor| not_before(floor, at)));
+    }
+
+    /// The last that is known of it before its end.
+    pub(super) fn last_time(&self) -> Option<Timestamp> {
+        [self.answered_at, self.joined_at, self.left_at].into_iter().flatten().max()
     }
 
     /// It is in the conference, or on its way there, and is not to be ended: it has a place.

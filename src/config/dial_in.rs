@@ -51,7 +51,7 @@ pub struct DialInConfig {
     pub open_before_minutes: u32,
     /// Callers wait at a locked conference until the convener lets them in; otherwise they are turned away.
     pub wait_at_lock: bool,
-    /// Callers on an on-net number without a line that the network vouches for.
+    /// Callers who would pay themselves, without a line that the network vouches for.
     pub no_identity: NoIdentity,
     /// Trunks, by their names on the switch, whose P-Asserted-Identity is believed.
     pub trusted_trunks: Vec<String>,

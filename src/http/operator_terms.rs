@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 pub(super) struct AccountTerms {
     /// The tariff by which its conferences are charged.
     tariff: Option<String>,
-    /// The line in the operator's network that makes it eligible; its telephone if `null`.
+    /// The line in the operator's network that makes it eligible.
     line: Option<String>,
     /// Beginnings of numbers that it may call.
     #[schema(value_type = Option<Vec<String>>)]
@@ -68,7 +68,7 @@ pub(super) struct TermsChange {
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     tariff: Option<Option<String>>,
-    /// A line of the operator's inventory.
+    /// A line of the operator's inventory; `null` is its telephone as it is now.
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     line: Option<Option<String>>,
@@ -124,14 +124,14 @@ async fn change_terms(
     JsonBody(change): JsonBody<TermsChange>,
 ) -> Result<Json<AccountTerms>, Problem> {
     let account = accounts::find_by_user_number(&mut *state.pool.get().await?, &user_number).await?.ok_or_else(Problem::not_found)?;
-    let terms = checked(&state, change).await?;
+    let terms = checked(&state, change, &account).await?;
     let mut connection = state.pool.get().await?;
     accounts::set_terms(&mut connection, account.id, terms).await?;
     let account = accounts::lookup(&mut connection, account.id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(account.into()))
 }
 
-async fn checked(state: &AppState, change: TermsChange) -> Result<Terms, Problem> {
+async fn checked(state: &AppState, change: TermsChange, account: &Account) -> Result<Terms, Problem> {
     let mut checks = Checks::default();
     if let Some(Some(name)) = &change.tariff
         && !tariffs::exists(&mut *state.pool.get().await?, name).await?
@@ -139,8 +139,9 @@ async fn checked(state: &AppState, change: TermsChange) -> Result<Terms, Problem
         checks.refuse("tariff", "unknown_tariff", "there is no such tariff");
     }
     let line = match change.line {
-        Some(Some(typed)) => checks.phone(state, "line", &typed).map(Some),
-        Some(None) => Some(None),
+        Some(Some(typed)) => checks.phone(state, "line", &typed),
+        // Written down rather than left open: the telephone is his to change, the line is not.
+        Some(None) => Some(account.phone.clone()),
         None => None,
     };
     for (at, prefix) in change.allowed_prefixes.iter().flatten().flatten().enumerate() {
@@ -160,7 +161,7 @@ async fn checked(state: &AppState, change: TermsChange) -> Result<Terms, Problem
     if change.daily_spend_cap.flatten().is_some_and(|cap| cap < Money::ZERO) {
         checks.refuse("daily_spend_cap", "out_of_range", "not negative");
     }
-    if let (Some(Some(line)), Some(lines)) = (&line, state.runtime.lines()) {
+    if let (Some(line), Some(lines)) = (&line, state.runtime.lines()) {
         match lines.standing(line).await {
             Ok(Standing::Owned) => {}
             Ok(Standing::Gone) => checks.refuse("line", "unknown_line", "this line is not in the operator's inventory"),

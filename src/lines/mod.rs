@@ -93,6 +93,12 @@ struct Read {
     lines: BTreeSet<String>,
 }
 
+impl Read {
+    fn standing(&self, line: &str) -> Standing {
+        if self.lines.contains(line) { Standing::Owned } else { Standing::Gone }
+    }
+}
+
 /// The inventory.
 pub struct Lines {
     config: LinesConfig,
@@ -117,7 +123,7 @@ impl Lines {
     /// Whether a line, in normal form, exists.
     ///
     /// # Errors
-    /// [`LinesError`] when the inventory cannot be asked: then nothing is known.
+    /// [`LinesError`] when the inventory cannot be asked; see [`last_known`](Self::last_known).
     pub async fn standing(&self, line: &str) -> Result<Standing, LinesError> {
         if let Some(file) = &self.config.file {
             return self.in_file(file, line);
@@ -139,18 +145,29 @@ impl Lines {
         Ok(standing)
     }
 
-    /// In the file, which is read again when its time or length has changed; a stale one is better than none while it is being replaced.
+    /// What was last known of a line, however long ago: for when [`standing`](Self::standing) has failed. `None`: nothing.
+    ///
+    /// Of a file it is the last one that could be read.
+    #[must_use]
+    pub fn last_known(&self, line: &str) -> Option<Standing> {
+        if self.config.file.is_some() {
+            return self.file.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|read| read.standing(line));
+        }
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(line).map(|(_, standing)| *standing)
+    }
+
+    /// In the file, which is read again when its time or length has changed.
     fn in_file(&self, path: &Path, line: &str) -> Result<Standing, LinesError> {
         let unusable = |why: String| LinesError::File { file: path.to_owned(), why };
         let found = std::fs::metadata(path).map_err(|error| unusable(error.to_string()))?;
         let mark = (found.modified().ok(), found.len());
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if file.as_ref().is_none_or(|read| read.mark != mark) {
-            let bytes = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            *file = Some(Read { mark, lines: parse(&bytes, &self.numbering).map_err(unusable)? });
+        if let Some(read) = file.as_ref().filter(|read| read.mark == mark) {
+            return Ok(read.standing(line));
         }
-        let owned = file.as_ref().is_some_and(|read| read.lines.contains(line));
-        Ok(if owned { Standing::Owned } else { Standing::Gone })
+        let bytes = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        let read = Read { mark, lines: parse(&bytes, &self.numbering).map_err(unusable)? };
+        Ok(file.insert(read).standing(line))
     }
 
     async fn look_up(&self, line: &str) -> Result<Standing, LinesError> {
@@ -171,19 +188,28 @@ fn words(error: reqwest::Error) -> String {
     error.without_url().to_string()
 }
 
-/// The lines of a CSV file, in normal form. An inventory with a row that cannot be read is not used: it may be half a file.
+/// The lines of a CSV file, in normal form. An inventory with a line that cannot be read is not used: it may be half a file.
+///
+/// Of the other columns nothing is asked, UTF-8 neither.
 fn parse(file: &[u8], numbering: &Numbering) -> Result<BTreeSet<String>, String> {
     let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-    let header = reader.headers().map_err(|error| error.to_string())?.clone();
-    let column = header.iter().position(|name| name.trim() == "line").ok_or("there is no column \"line\" in its first row")?;
+    let header = reader.byte_headers().map_err(|error| error.to_string())?;
+    let column = header.iter().position(|name| name.trim_ascii() == b"line").ok_or("there is no column \"line\" in its first row")?;
     let mut lines = BTreeSet::new();
-    for (row, record) in (2..).zip(reader.records()) {
+    for (row, record) in (2..).zip(reader.byte_records()) {
         let record = record.map_err(|error| error.to_string())?;
         let typed = record.get(column).ok_or_else(|| format!("row {row} has no line"))?;
+        let typed = std::str::from_utf8(typed).map_err(|_| format!("row {row}: its line is not UTF-8"))?.trim();
+        let full = numbering.normalise(typed);
+        // Eight digits may be a short number and a national one without its 0: an account's line is looked up in either form.
         let short = (2..=8).contains(&typed.len()) && typed.bytes().all(|byte| byte.is_ascii_digit()) && !typed.starts_with('0');
-        let line = if short { typed.to_owned() } else { numbering.normalise(typed).map_err(|why| format!("row {row}: {why}"))? };
-        lines.insert(line);
+        if short {
+            lines.insert(typed.to_owned());
+        } else if let Err(why) = &full {
+            return Err(format!("row {row}: {why}"));
+        }
+        lines.extend(full.ok());
     }
     Ok(lines)
 }
@@ -213,7 +239,23 @@ mod tests {
         for bad in ["number\n+38613099396\n", "line\n+38613099396\nhalf a li", ""] {
             std::fs::write(&path, bad).unwrap();
             assert!(matches!(inventory.standing("+38613099397").await, Err(LinesError::File { .. })), "{bad}");
+            // The last list that could be read is better than none.
+            assert_eq!(inventory.last_known("+38613099396"), Some(Standing::Gone), "{bad}");
+            assert_eq!(inventory.last_known("+38613099397"), Some(Standing::Owned), "{bad}");
         }
+        std::fs::remove_file(&path).unwrap();
+        assert!(inventory.standing("+38613099397").await.is_err());
+        assert_eq!(inventory.last_known("+38613099397"), Some(Standing::Owned));
+        assert_eq!(lines(Some(&path), None).last_known("+38613099397"), None, "a service that has never read one knows nothing");
+    }
+
+    #[test]
+    fn lines_are_read_in_every_form_and_nothing_is_asked_of_other_columns() {
+        let file = b"\xef\xbb\xbfname, line ,note\nKo\xe8ar,13099396,\xff\nAna, 01 309 93 97 ,\"a\nb\"\nBor,19819,\n";
+        let lines = parse(file, &Numbering::default()).unwrap();
+        assert_eq!(lines.iter().map(String::as_str).collect::<Vec<_>>(), ["+38613099396", "+38613099397", "13099396", "19819"]);
+        let fault = parse(b"line\n+38613099396\n+3861309939\xb7\n", &Numbering::default()).unwrap_err();
+        assert_eq!(fault, "row 3: its line is not UTF-8");
     }
 
     #[tokio::test]
@@ -234,16 +276,25 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(axum::serve(listener, axum::Router::new().route("/lines/{line}", axum::routing::get(answer))).into_future());
         let inventory = lines(None, Some(format!("http://{address}/lines/{{line}}")));
+        let forgets = {
+            let config = LinesConfig { keep_seconds: 0, ..inventory.config.clone() };
+            Lines::new(config, Numbering::default()).unwrap()
+        };
+        assert_eq!(forgets.standing("+38613099397").await.unwrap(), Standing::Gone);
         for _ in 0..3 {
             assert_eq!(inventory.standing("+38613099396").await.unwrap(), Standing::Owned);
             assert_eq!(inventory.standing("+38613099397").await.unwrap(), Standing::Gone);
         }
-        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2, "answers are kept");
+        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 3, "answers are kept");
         let fault = inventory.standing("+38613099398").await.unwrap_err().to_string();
         assert!(fault.contains("status 502") && !fault.contains("099398"), "{fault}");
         server.abort();
         let _ = server.await;
         assert_eq!(inventory.standing("+38613099396").await.unwrap(), Standing::Owned);
         assert!(inventory.standing("+38613099399").await.is_err());
+        assert_eq!(inventory.last_known("+38613099399"), None);
+        // Too old to be given as an answer, and still better than nothing.
+        assert!(forgets.standing("+38613099397").await.is_err());
+        assert_eq!(forgets.last_known("+38613099397"), Some(Standing::Gone));
     }
 }

@@ -10,7 +10,7 @@ use tracing::warn;
 use super::ControlError;
 use super::bringing::Place;
 use super::owner::Message;
-use super::reception::{Guest, Next, pays_himself};
+use super::reception::{Guest, Next};
 use super::start::Opening;
 use crate::clock;
 use crate::conference::{NewCaller, NewParticipant, Refusal};
@@ -91,7 +91,9 @@ impl Guest {
     }
 
     fn new_caller(&self, person: NewParticipant, convener: bool) -> NewCaller {
-        let needs_consent = self.identity.calling_line.is_none() && pays_himself(&self.access);
+        let prices = self.runtime.prices();
+        let (way, number) = (self.access.way_of_entry, &self.access.number);
+        let needs_consent = self.identity.calling_line.is_none() && prices.caller_owes(way, number);
         NewCaller {
             leg: self.caller.leg,
             person,
@@ -101,7 +103,7 @@ impl Guest {
             calling_line: self.identity.calling_line.clone(),
             number: self.identity.number.clone(),
             needs_consent,
-            convener_owes: needs_consent || self.runtime.prices().convener_owes(self.access.way_of_entry, &self.access.number),
+            convener_owes: needs_consent || prices.convener_owes(way, number),
             answered_at: self.caller.answered_at,
         }
     }

@@ -135,20 +135,24 @@ impl Runtime {
         self.owns_line(owner).await
     }
 
-    /// Refuses an account whose line is gone. An inventory that cannot be asked refuses nobody: it must not silence paying subscribers.
+    /// Refuses an account whose line is gone. While the inventory cannot be asked, what was last known of the line holds;
+    /// where nothing is known nobody is refused: it must not silence paying subscribers.
     async fn owns_line(&self, owner: &Account) -> Result<(), ControlError> {
         let Some(lines) = &self.inner.rules.lines else { return Ok(()) };
-        match lines.standing(owner.line.as_deref().unwrap_or(&owner.phone)).await {
-            Ok(Standing::Owned) => Ok(()),
-            Ok(Standing::Gone) => {
-                metrics::counter!("sklic_starts_without_line_total").increment(1);
-                Err(ControlError::LineGone)
-            }
+        let line = owner.line.as_deref().unwrap_or(&owner.phone);
+        let standing = match lines.standing(line).await {
+            Ok(standing) => Some(standing),
             Err(fault) => {
                 metrics::counter!("sklic_line_checks_failed_total").increment(1);
-                warn!(account.id = %owner.id, %fault, "the inventory of lines could not be asked; the conference is started all the same");
-                Ok(())
+                let known = lines.last_known(line);
+                warn!(account.id = %owner.id, %fault, ?known, "the inventory of lines could not be asked; what was last known of the line holds");
+                known
             }
+        };
+        if standing == Some(Standing::Gone) {
+            metrics::counter!("sklic_starts_without_line_total").increment(1);
+            return Err(ControlError::LineGone);
         }
+        Ok(())
     }
 }

@@ -89,7 +89,8 @@ impl Runtime {
             return until_gone(&mut inbox).await;
         };
         info!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id, access_number = %access.number, "a caller has arrived");
-        if identity.calling_line.is_none() && pays_himself(&access) && rules.dial_in.no_identity == NoIdentity::Refuse {
+        let nameless = identity.calling_line.is_none() && self.prices().caller_owes(access.way_of_entry, &access.number);
+        if nameless && rules.dial_in.no_identity == NoIdentity::Refuse {
             metrics::counter!("sklic_callers_total", "result" => "no_identity").increment(1);
             for effect in Dialogue::refuse(caller.leg, access.language, Phrase::NoIdentity) {
                 tell(&node, effect).await;
@@ -156,11 +157,6 @@ impl Runtime {
             }
         }
     }
-}
-
-/// The calling line pays for calls on this number: somebody must vouch for it.
-pub(super) fn pays_himself(access: &AccessNumber) -> bool {
-    access.way_of_entry == crate::billing::WayOfEntry::OnnetShort
 }
 
 async fn tell(node: &Node, effect: Effect) {

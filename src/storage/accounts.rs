@@ -47,7 +47,7 @@ pub struct Account {
     pub has_pin: bool,
     /// The tariff by which its conferences are charged; `None`: the configuration's.
     pub tariff: Option<String>,
-    /// The line in the operator's network that makes it eligible; `None`: its telephone.
+    /// The line in the operator's network that makes it eligible. `None`, which means its telephone, only from an earlier release.
     pub line: Option<String>,
     /// Beginnings of numbers that it may call, a JSON array; `None`: those of the configuration.
     pub allowed_prefixes: Option<serde_json::Value>,
@@ -133,8 +133,8 @@ pub struct Preferences {
 pub struct Terms {
     /// The tariff by which its conferences are charged from their next start on.
     pub tariff: Option<Option<String>>,
-    /// The line in the operator's network that makes it eligible, in normal form.
-    pub line: Option<Option<String>>,
+    /// The line in the operator's network that makes it eligible, in normal form. It is never without one.
+    pub line: Option<String>,
     /// Beginnings of numbers that it may call, a JSON array of texts.
     pub allowed_prefixes: Option<Option<serde_json::Value>>,
     /// People in one conference.
@@ -151,7 +151,7 @@ pub struct Terms {
     pub retention_days: Option<Option<i32>>,
 }
 
-/// Makes an account.
+/// Makes an account. The line that makes it eligible is its telephone, as it is now: later only the operator changes it.
 ///
 /// # Errors
 /// [`StorageError::Conflict`](super::StorageError::Conflict) of `accounts_user_number_key` when the user number is taken.
@@ -165,7 +165,8 @@ pub async fn add(connection: &mut Connection, account: NewAccount) -> StorageRes
         ("time_zone", &account.time_zone),
         ("password_hash", &account.password_hash),
     ])?;
-    diesel::insert_into(accounts::table).values(account).execute(connection).await?;
+    let line = accounts::line.eq(account.phone.clone());
+    diesel::insert_into(accounts::table).values((account, line)).execute(connection).await?;
     Ok(())
 }
 
@@ -248,7 +249,7 @@ pub async fn change_preferences(connection: &mut Connection, account: AccountId,
 /// # Errors
 /// [`StorageError::Invalid`](super::StorageError::Invalid) when a value does not fit.
 pub async fn set_terms(connection: &mut Connection, account: AccountId, terms: Terms) -> StorageResult<bool> {
-    refuse_nul(&[("tariff", &terms.tariff.clone().flatten()), ("line", &terms.line.clone().flatten())])?;
+    refuse_nul(&[("tariff", &terms.tariff.clone().flatten()), ("line", &terms.line)])?;
     let changed = diesel::update(accounts::table.find(account)).set(terms).execute(connection).await.optional_empty_changeset()?;
     Ok(changed.unwrap_or(0) == 1)
 }

@@ -11,6 +11,10 @@ use super::{Connection, StorageResult};
 use crate::billing::{Charge, ChargeId, Money};
 use crate::ids::{AccountId, ConferenceId, LegId};
 
+/// SQL for a row of `charges` that says that something has no price, and stands: neither a reversal nor reversed.
+pub(super) const LACKS_PRICE: &str = "charges.status IN ('unrated', 'error') AND charges.reverses IS NULL \
+    AND NOT EXISTS (SELECT FROM charges r WHERE r.reverses = charges.id)";
+
 /// Which of an account's charges.
 #[derive(Clone, Debug, Default)]
 pub struct ChargeFilter {

@@ -1,14 +1,15 @@
 //! What the operator's staff sees of the service as a whole. Everything here crosses accounts, on purpose: only the staff's pages ask.
 
-use diesel::dsl::count_star;
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 use jiff_diesel::{NullableTimestamp, ToDiesel};
 use uuid::Uuid;
 
 use super::accounts::Account;
+use super::charges::LACKS_PRICE;
 use super::schema::{accounts, charges, conferences, legs, outbox, participants, switch_nodes, tariff_rates};
 use super::switch_nodes::SwitchNode;
 use super::text::pattern;
@@ -116,12 +117,12 @@ pub async fn sum_charges(
     Ok(found.load(connection).await?)
 }
 
-/// How many legs wait for a price: each is money that is not billed.
+/// How many charges wait for a price: each is money that is not billed. Those that were rated since do not count.
 ///
 /// # Errors
 /// A fault of the database.
 pub async fn count_unrated(connection: &mut Connection) -> StorageResult<i64> {
-    Ok(charges::table.filter(charges::status.eq_any(["unrated", "error"])).count().get_result(connection).await?)
+    Ok(charges::table.filter(sql::<Bool>(LACKS_PRICE)).count().get_result(connection).await?)
 }
 
 /// A message that did not go out at once.

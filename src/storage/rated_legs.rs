@@ -1,12 +1,13 @@
 //! Ended legs as rating sees them, for rating afterwards. Everything here crosses accounts: for the operator.
 
-use diesel::dsl::{exists, not};
+use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use jiff::Timestamp;
 use jiff_diesel::{NullableTimestamp, ToDiesel};
 
+use super::charges::LACKS_PRICE;
 use super::schema::{accounts, charges, conferences, legs};
 use super::{Connection, Pool, StorageResult};
 use crate::billing::{Cdr, Span, TariffName, WayOfEntry};
@@ -26,8 +27,8 @@ pub struct LegFilter {
     pub conference: Option<ConferenceId>,
     /// Only those charged by a tariff of this name.
     pub tariff: Option<TariffFilter>,
-    /// Only those that have no charge at all.
-    pub without_charges: bool,
+    /// Only those that have no charge at all, or one without a price that stands.
+    pub without_price: bool,
 }
 
 /// A tariff by name, and whether it is the one of accounts that have none of their own.
@@ -48,6 +49,17 @@ pub struct RatedLeg {
     pub answered_at: Timestamp,
     /// The conference's tariff, else the account's; `None`: the configuration's.
     pub tariff: Option<TariffName>,
+    /// It may have charges; `false`: it was found for having none.
+    pub may_have_charges: bool,
+}
+
+/// What legs are found for not having.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    /// Any charge.
+    Charges,
+    /// A price in a charge that stands.
+    Price,
 }
 
 #[derive(Queryable, Selectable)]
@@ -72,7 +84,7 @@ struct Row {
 }
 
 impl Row {
-    fn leg(self, account: AccountId, tariff: Option<TariffName>) -> RatedLeg {
+    fn leg(self, account: AccountId, tariff: Option<TariffName>, lack: Option<Lack>) -> RatedLeg {
         let span = |start: Option<Timestamp>, end: Option<Timestamp>| Some(Span { start: start?, end: end? });
         let cdr = Cdr {
             leg: self.id,
@@ -92,7 +104,7 @@ impl Row {
                 _ => Evidence::Event,
             },
         };
-        RatedLeg { answered_at: self.answered_at.unwrap_or(Timestamp::MIN), cdr, tariff }
+        RatedLeg { answered_at: self.answered_at.unwrap_or(Timestamp::MIN), cdr, tariff, may_have_charges: lack != Some(Lack::Charges) }
     }
 }
 
@@ -128,6 +140,24 @@ pub async fn take_time(connection: &mut Connection) -> StorageResult<()> {
 /// # Errors
 /// A fault of the database; [`StorageError::Unreadable`] when a row was not written by this service.
 pub async fn list(connection: &mut Connection, filter: &LegFilter, after: Option<(Timestamp, LegId)>, limit: i64) -> StorageResult<Vec<RatedLeg>> {
+    if !filter.without_price {
+        return find(connection, filter, None, after, limit).await;
+    }
+    // Two questions, because each has an index of its own, and their union would be asked of every leg there is.
+    let mut legs = find(connection, filter, Some(Lack::Charges), after, limit).await?;
+    legs.extend(find(connection, filter, Some(Lack::Price), after, limit).await?);
+    legs.sort_unstable_by_key(|leg| (leg.answered_at, leg.cdr.leg));
+    legs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(legs)
+}
+
+async fn find(
+    connection: &mut Connection,
+    filter: &LegFilter,
+    lack: Option<Lack>,
+    after: Option<(Timestamp, LegId)>,
+    limit: i64,
+) -> StorageResult<Vec<RatedLeg>> {
     let mut found = legs::table
         .inner_join(conferences::table.on(conferences::id.eq(legs::conference)))
         .inner_join(accounts::table.on(accounts::id.eq(conferences::account)))
@@ -158,8 +188,12 @@ pub async fn list(connection: &mut Connection, filter: &LegFilter, after: Option
             found = found.filter(own.assume_not_null());
         }
     }
-    if filter.without_charges {
-        found = found.filter(not(exists(charges::table.filter(charges::leg.eq(legs::id)))));
+    match lack {
+        Some(Lack::Charges) => found = found.filter(not(exists(charges::table.filter(charges::leg.eq(legs::id))))),
+        Some(Lack::Price) => {
+            found = found.filter(sql::<Bool>(&format!("EXISTS (SELECT FROM charges WHERE charges.leg = legs.id AND {LACKS_PRICE})")));
+        }
+        None => {}
     }
     if let Some((at, leg)) = after {
         let at = Some(at).to_diesel();
@@ -172,7 +206,7 @@ pub async fn list(connection: &mut Connection, filter: &LegFilter, after: Option
         .select((Row::as_select(), conferences::account, conferences::tariff, accounts::tariff))
         .load(connection)
         .await?;
-    Ok(rows.into_iter().map(|(row, account, conference, own)| row.leg(account, conference.or(own))).collect())
+    Ok(rows.into_iter().map(|(row, account, conference, own)| row.leg(account, conference.or(own), lack)).collect())
 }
 
 /// Has these conferences charged by another tariff from now on.

@@ -108,14 +108,14 @@ pub async fn next_version(connection: &mut Connection, name: &str) -> StorageRes
     Ok(last.and_then(|last| u32::try_from(last).ok()).unwrap_or(0) + 1)
 }
 
-/// The version of a tariff that was imported from this very file, if there is one.
+/// The version of a tariff that is in force from this moment on: of those that begin at it, the last one imported.
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn find_by_source(connection: &mut Connection, name: &str, source_sha256: &[u8; 32]) -> StorageResult<Option<TariffSummary>> {
+pub async fn find_beginning(connection: &mut Connection, name: &str, valid_from: Timestamp) -> StorageResult<Option<TariffSummary>> {
     refuse_nul(&[("name", &name.to_owned())])?;
     let found = tariffs::table
-        .filter(tariffs::name.eq(name).and(tariffs::source_sha256.eq(&source_sha256[..])))
+        .filter(tariffs::name.eq(name).and(tariffs::valid_from.eq(valid_from.to_diesel())))
         .order(tariffs::version.desc())
         .select(TariffSummary::as_select());
     Ok(found.first(connection).await.optional()?)

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sklic::conference::{Conference, Delta, Effect, Leg, LegPhase, Link, ParticipantState, Phase};
 use sklic::ids::{LegId, ParticipantId};
-use sklic::pbx::Command;
+use sklic::pbx::{Command, Evidence};
 
 macro_rules! ensure {
     ($holds:expr, $($why:tt)+) => {
@@ -47,9 +47,16 @@ fn legs(before: &Conference, after: &Conference, effects: &[Effect]) -> Result<(
 }
 
 fn spans(leg: &Leg) -> Result<(), String> {
-    let times = [leg.answered_at, leg.joined_at, leg.left_at, leg.ended_at];
-    let known: Vec<Timestamp> = times.into_iter().flatten().collect();
-    ensure!(known.is_sorted(), "answered, joined, left and ended are out of order: {leg:?}");
+    ensure!(leg.joined_at.is_none() || leg.joined_at >= leg.answered_at, "joined before the answer: {leg:?}");
+    // Further back than a correction of the switch's clock they are as they were told.
+    let before: Vec<Timestamp> = [leg.answered_at, leg.joined_at].into_iter().flatten().collect();
+    for (at, told) in [(leg.left_at, true), (leg.ended_at, !matches!(leg.evidence, Some(Evidence::Snapshot | Evidence::ProofOfLife)))] {
+        let gaps = before.iter().filter_map(|earlier| at.map(|at| earlier.duration_since(at)));
+        for gap in gaps {
+            let fits = gap <= SignedDuration::ZERO || told && gap > SignedDuration::from_secs(2);
+            ensure!(fits, "answered, joined, left and ended are out of order: {leg:?}");
+        }
+    }
     ensure!(leg.joined_at.is_none() || leg.answered_at.is_some(), "joined without an answer: {leg:?}");
     ensure!(leg.left_at.is_none() || leg.joined_at.is_some(), "left without having joined: {leg:?}");
     ensure!(leg.phase != LegPhase::Ended || leg.joined_at.is_some() == leg.left_at.is_some(), "conference time without an end: {leg:?}");

@@ -11,7 +11,7 @@ use sklic::ids::{AccountId, ConferenceId, LegId, WebhookId};
 use sklic::numbers::Numbering;
 use sklic::storage::accounts::Terms;
 use sklic::storage::rated_legs::{LegFilter, TariffFilter};
-use sklic::storage::{accounts, charges, tariffs, webhooks};
+use sklic::storage::{accounts, charges, operator, tariffs, webhooks};
 
 use crate::database::{Database, account, conference, noon};
 
@@ -19,7 +19,12 @@ const HEADER: &str = "component,prefix,description,connect_fee,price_per_minute,
 
 /// Loads a price list of one price a minute for both components, as the next version of this tariff.
 pub async fn import(database: &Database, name: &str, price: &str) {
-    let rows = format!("{HEADER}call,+,World,0,{price},60,60,0,0.0001,22,,\nconference,+,World,0,{price},1,1,0,0.0001,22,,\n");
+    import_rows(database, name, &format!("call,+,World,0,{price},60,60,0,0.0001,22,,\nconference,+,World,0,{price},1,1,0,0.0001,22,,\n")).await;
+}
+
+/// Loads a price list of these rows, as the next version of this tariff.
+async fn import_rows(database: &Database, name: &str, rows: &str) {
+    let rows = format!("{HEADER}{rows}");
     let connection = &mut database.connection().await;
     let version = tariffs::next_version(connection, name).await.unwrap();
     let options = ImportOptions { version, valid_from: noon() - SignedDuration::from_hours(24), time_zone: TimeZone::UTC };
@@ -53,9 +58,9 @@ pub async fn prices(database: &Database) -> Prices {
     prices
 }
 
-/// Rates the legs that have no charges.
+/// Rates the legs that have no charges, or none with a price.
 pub async fn rate_missing(database: &Database) -> Outcome {
-    run(database, LegFilter { without_charges: true, ..LegFilter::default() }, None, false).await
+    run(database, LegFilter { without_price: true, ..LegFilter::default() }, None, false).await
 }
 
 /// Rates all again, by what is imported now.
@@ -101,13 +106,42 @@ async fn what_was_unrated_is_rated_again_when_its_price_is_there() {
     let done = rate_missing(&database).await;
     assert_eq!((done.written, done.without_price, done.difference("EUR")), (4, 4, Some(Money::ZERO)));
     assert!(charges_of(&database, id).await.iter().all(|charge| charge.status == ChargeStatus::Unrated));
+    assert_eq!(operator::count_unrated(&mut *database.connection().await).await.unwrap(), 4);
+    let again = rate_missing(&database).await;
+    assert_eq!((again.legs, again.changed, again.without_price), (2, 0, 4), "there is still no price");
     import(&database, "base", "0.10").await;
-    let done = run(&database, LegFilter::default(), None, false).await;
-    assert_eq!((done.changed, done.reversed, done.written, done.without_price), (2, 4, 4, 0));
+    let done = rate_missing(&database).await;
+    assert_eq!((done.legs, done.changed, done.reversed, done.written, done.without_price), (2, 2, 4, 4, 0));
+    assert_eq!(operator::count_unrated(&mut *database.connection().await).await.unwrap(), 0, "nothing waits for a price any more");
+    assert_eq!(rate_missing(&database).await.legs, 0);
     let rows = charges_of(&database, id).await;
     assert_eq!(net(&rows), Money(4 * 2_000));
     assert_eq!(current(&rows).count(), 4);
     assert!(current(&rows).all(|charge| charge.status == ChargeStatus::Rated && charge.revision == 1));
+}
+
+#[tokio::test]
+async fn rating_what_has_no_price_leaves_the_prices_of_everything_else() {
+    let Some(database) = Database::fresh().await else { return };
+    let (ana, bor) = (account(&database, "100200").await, account(&database, "100201").await);
+    // Of Ana's only the call has a price, Bor's have both, and one more conference of Ana's has no charges yet.
+    let id = ended_conference(&database, ana, 2).await;
+    import_rows(&database, "base", "call,+,World,0,0.10,60,60,0,0.0001,22,,\n").await;
+    rate_missing(&database).await;
+    import(&database, "gold", "0.10").await;
+    let of_bor = ended_conference(&database, bor, 2).await;
+    accounts::set_terms(&mut *database.connection().await, bor, Terms { tariff: Some(Some("gold".to_owned())), ..Terms::default() }).await.unwrap();
+    assert_eq!(rate_missing(&database).await.without_price, 2, "Ana's still have none");
+    let fresh = ended_conference(&database, ana, 1).await;
+    for name in ["base", "gold"] {
+        import(&database, name, "0.30").await;
+    }
+    let done = rate_missing(&database).await;
+    assert_eq!((done.legs, done.changed, done.reversed, done.written, done.without_price), (3, 3, 2, 4, 0));
+    // Two calls at the old price, two conference times at the new one.
+    assert_eq!(net(&charges_of(&database, id).await), Money(2 * 2_000 + 2 * 6_000));
+    assert_eq!(net(&charges_of(&database, of_bor).await), Money(4 * 2_000));
+    assert_eq!(net(&charges_of(&database, fresh).await), Money(2 * 6_000));
 }
 
 #[tokio::test]
@@ -237,6 +271,21 @@ async fn charges_that_are_rated_afterwards_are_told_to_the_webhooks_that_want_th
     assert_eq!(told.iter().map(|told| told.charge.clone()).collect::<std::collections::BTreeSet<_>>(), ids);
     let net = told.iter().map(|told| told.net.parse::<Money>().unwrap().0).sum::<i64>();
     assert_eq!(net, 4 * 4_000, "what was told sums up to what stands");
+}
+
+#[tokio::test]
+async fn a_price_list_in_another_currency_prices_nothing() {
+    let Some(database) = Database::fresh().await else { return };
+    let ana = account(&database, "100200").await;
+    let id = ended_conference(&database, ana, 1).await;
+    import(&database, "base", "0.10").await;
+    let francs = Prices::new("base".to_owned(), PayerTable::default(), "CHF".parse().unwrap(), Numbering::default());
+    francs.refresh(&database.pool, &mut None).await.unwrap();
+    let filter = LegFilter { without_price: true, ..LegFilter::default() };
+    let rerating = Rerating { filter, tariff: None, dry_run: false, prices: Arc::new(francs) };
+    let done = rerating.run(&database.pool, None, |_| {}).await.unwrap();
+    assert_eq!((done.written, done.without_price), (2, 2));
+    assert!(charges_of(&database, id).await.iter().all(|charge| charge.status == ChargeStatus::Unrated && charge.net == Money::ZERO));
 }
 
 /// What waits for the webhooks of whomever.

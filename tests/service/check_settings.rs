@@ -142,6 +142,9 @@ async fn faults_of_the_tariff() {
     patient.section("billing").insert("tariff".into(), "none".into());
     patient.suffers("tariff.missing", &["none", "sklic tariff import"]).await;
     patient.config = healthy.clone();
+    patient.section("billing").insert("currency".into(), "CHF".into());
+    patient.suffers("tariff.currency", &["EUR", "CHF"]).await;
+    patient.config = healthy.clone();
     patient.section("conference").insert("allowed_prefixes".into(), vec!["+386", "+385"].into());
     patient.suffers("tariff.destination", &["+385", "call component"]).await;
     patient.section("conference").insert("allowed_prefixes".into(), Vec::<String>::new().into());

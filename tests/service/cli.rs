@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use sklic::storage::accounts;
+
 use crate::accounting::{ended_conference, import, rate_missing};
 use crate::database::{Database, account};
 
@@ -110,4 +112,77 @@ fn before_a_start_a_database_that_is_away_is_no_failure_and_a_configuration_that
         let refused = migrate(text, "--if-reachable");
         assert!(!refused.status.success() && said(&refused).contains(words), "{}", said(&refused));
     }
+}
+
+#[tokio::test]
+async fn an_account_has_its_telephone_as_its_line_unless_another_is_given() {
+    let Some(database) = Database::fresh().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(&database, folder.path());
+    let lines = folder.path().join("lines.csv");
+    std::fs::write(&lines, "line\n+38613099396\n+38613099397\n").unwrap();
+    let more = format!("{}\n[lines]\nfile = {:?}\n", std::fs::read_to_string(&config).unwrap(), lines);
+    std::fs::write(&config, more).unwrap();
+    let add = |user_number: &str, phone: &str, line: &str| {
+        let account = format!("account add --user-number {user_number} --name Ana --phone {phone} --email ana@example.test {line} --password-stdin");
+        sklic(&config, "", &format!("{account} <<< 'zelo dolgo geslo'"))
+    };
+    let line_of =
+        async |user_number: &str| accounts::find_by_user_number(&mut *database.connection().await, user_number).await.unwrap().unwrap().line;
+    let good = add("100300", "+38613099396", "");
+    assert!(good.status.success(), "{}", said(&good));
+    assert_eq!(line_of("100300").await.as_deref(), Some("+38613099396"));
+    let good = add("100301", "+38640123456", "--line 013099397");
+    assert!(good.status.success(), "{}", said(&good));
+    assert_eq!(line_of("100301").await.as_deref(), Some("+38613099397"));
+    for line in ["", "--line -", "--line 013099398"] {
+        let refused = add("100302", "+38640123456", line);
+        assert!(!refused.status.success() && said(&refused).contains("not in the operator's inventory"), "{line}: {}", said(&refused));
+    }
+    let refused = sklic(&config, "", "account set --user-number 100301 --line -");
+    assert!(!refused.status.success() && said(&refused).contains("not in the operator's inventory"), "{}", said(&refused));
+    let back = sklic(&config, "", "account set --user-number 100300 --line -");
+    assert!(back.status.success(), "{}", said(&back));
+    assert_eq!(line_of("100300").await.as_deref(), Some("+38613099396"));
+}
+
+#[tokio::test]
+async fn an_earlier_price_list_that_is_imported_again_is_in_force_again() {
+    let Some(database) = Database::fresh().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(&database, folder.path());
+    let list = |name: &str, price: &str| {
+        let file = folder.path().join(name);
+        let header = "component,prefix,description,connect_fee,price_per_minute,first_increment,next_increment,free_seconds,rounding_unit,vat_percent,valid_from,valid_to";
+        std::fs::write(&file, format!("{header}\ncall,+,x,0,{price},60,30,0,0.0001,22,,\n")).unwrap();
+        file
+    };
+    let (dear, cheap) = (list("a.csv", "0.30"), list("b.csv", "0.03"));
+    let import = |file: &Path, more: &str| said(&sklic(&config, "", &format!("tariff import {} --name base --valid-from {more}", file.display())));
+    assert!(import(&dear, "2026-01-01").contains("version 1:"));
+    assert!(import(&dear, "2026-01-01").contains("in force already as version 1"));
+    assert!(import(&cheap, "2026-01-01").contains("version 2:"));
+    let back = import(&dear, "2026-01-01");
+    assert!(back.contains("version 3:"), "{back}");
+    assert!(import(&dear, "2026-01-01").contains("in force already as version 3"));
+    // A time of day would be lost, and with it half a day's prices.
+    for wrong in ["2026-07-01T12:00", "2026-07-01 12:00", "20260701", "tomorrow"] {
+        let refused = import(&dear, &format!("'{wrong}'"));
+        assert!(refused.contains("not a date such as 2026-01-31"), "{wrong}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn the_dates_of_a_price_list_are_midnights_where_the_service_is() {
+    let Some(database) = Database::fresh().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(&database, folder.path());
+    std::fs::write(&config, format!("{}\n[service]\ntime_zone = \"America/New_York\"\n", std::fs::read_to_string(&config).unwrap())).unwrap();
+    let file = folder.path().join("a.csv");
+    let header = "component,prefix,description,connect_fee,price_per_minute,first_increment,next_increment,free_seconds,rounding_unit,vat_percent,valid_from,valid_to";
+    std::fs::write(&file, format!("{header}\ncall,+,x,0,0.30,60,30,0,0.0001,22,,\n")).unwrap();
+    let run = |command: &str, more: &str| said(&sklic(&config, "", &format!("tariff {command} {} --valid-from 2026-01-01{more}", file.display())));
+    assert!(run("check", "").contains("from 2026-01-01T05:00:00Z, nothing wrong"), "{}", run("check", ""));
+    assert!(run("import", "").contains("from 2026-01-01T05:00:00Z"));
+    assert!(run("import", " --time-zone UTC").contains("from 2026-01-01T00:00:00Z"));
 }

@@ -97,7 +97,7 @@ async fn terms_without_sense_are_refused_and_only_staff_sets_them() {
     }
     set(&api, &ana, json!({"max_conferences": 5})).await.expect(403);
     let terms = api.get(&staff, "/api/v1/operator/accounts/100200/terms").await.expect(200);
-    assert!(terms.as_object().unwrap().values().all(Value::is_null), "{terms}");
+    assert!(terms.as_object().unwrap().iter().all(|(name, value)| value.is_null() || name == "line"), "{terms}");
     api.get(&staff, "/api/v1/operator/accounts/999999/terms").await.expect(404);
 }
 
@@ -178,6 +178,29 @@ async fn an_account_whose_line_is_gone_starts_nothing_and_reads_why() {
     std::fs::remove_file(&file).unwrap();
     let again = planned(&api, &ana, "+386 599 00002").await;
     start(&api, &ana, &again).await.expect(202);
+    // But who was known to have no line gains none by that.
+    let bor = api.user("100201").await;
+    let other = planned(&api, &bor, "+386 599 00002").await;
+    assert_eq!(word(&start(&api, &bor, &other).await.expect(409)), "line_gone");
+}
+
+#[tokio::test]
+async fn a_convener_who_changes_his_telephone_does_not_change_his_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.csv");
+    let Some(api) = Api::with_lines(&file).await else { return };
+    let (ana, staff) = (api.user("100200").await, api.staff("900100").await);
+    let id = planned(&api, &ana, "+386 599 00002").await;
+    std::fs::write(&file, "line\n+38613099396\n").unwrap();
+    api.patch(&ana, "/api/v1/me", json!({"phone": "01 309 93 96"})).await.expect(200);
+    assert_eq!(word(&start(&api, &ana, &id).await.expect(409)), "line_gone", "he does not own it for calling himself there");
+    // The operator may say that it is his telephone, as it is now.
+    let terms = set(&api, &staff, json!({"line": null})).await.expect(200);
+    assert_eq!(terms["line"], "+38613099396");
+    api.patch(&ana, "/api/v1/me", json!({"phone": "+386 599 00001"})).await.expect(200);
+    start(&api, &ana, &id).await.expect(202);
+    let refused = set(&api, &staff, json!({"line": null})).await.expect(422);
+    assert_eq!((&refused["errors"][0]["field"], &refused["errors"][0]["code"]), (&json!("line"), &json!("unknown_line")));
 }
 
 #[tokio::test]

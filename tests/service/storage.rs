@@ -364,8 +364,8 @@ async fn a_tariff_reads_back_with_all_its_versions() {
         assert_eq!(tariff.versions().last().unwrap().rates(), parsed.rates());
         assert_eq!(tariff.find(Component::Call, "+38613099396", noon() + seconds(60)).unwrap().0.number(), wanted);
     }
-    assert_eq!(tariffs::find_by_source(connection, "base", &[2; 32]).await.unwrap().unwrap().version, 2);
-    assert_eq!(tariffs::find_by_source(connection, "base", &[3; 32]).await.unwrap(), None);
+    assert_eq!(tariffs::find_beginning(connection, "base", noon() + seconds(2)).await.unwrap().unwrap().version, 2);
+    assert_eq!(tariffs::find_beginning(connection, "base", noon() + seconds(3)).await.unwrap(), None);
     assert_eq!(tariffs::list(connection).await.unwrap().len(), 2);
 }
 

@@ -3,7 +3,7 @@
 use diesel_async::SimpleAsyncConnection as _;
 use serde_json::{Value, json};
 use sklic::ids::AccountId;
-use sklic::storage::{SchemaState, schema_state};
+use sklic::storage::{SchemaState, accounts, schema_state};
 
 use crate::api::{Api, User, generous};
 use crate::database::Database;
@@ -64,6 +64,8 @@ async fn first_schema(journal: &str, head: &str, more: &str) -> Option<Database>
     let SchemaState::Behind { missing } = schema_state(&database.pool).await.unwrap() else { panic!("it is the first schema") };
     let migrated = sklic::storage::migrate(&database.pool).await.unwrap();
     assert_eq!((migrated, schema_state(&database.pool).await.unwrap()), (missing, SchemaState::Current));
+    let account = accounts::lookup(&mut connection, ACCOUNT.parse::<uuid::Uuid>().map(AccountId).unwrap()).await.unwrap().unwrap();
+    assert_eq!(account.line, Some(account.phone), "it was eligible by its telephone");
     drop(connection);
     Some(database)
 }

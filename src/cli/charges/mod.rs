@@ -31,7 +31,7 @@ pub(super) enum ChargesCommand {
         #[command(flatten)]
         period: Period,
     },
-    /// Write the charges of ended legs that have none.
+    /// Write the charges of ended legs that have none, and rate again what had no price; what has one keeps it.
     Rate(rating::Which),
     /// Rate ended legs again: what comes out differently is reversed and written anew.
     Rerate(rating::Rerate),

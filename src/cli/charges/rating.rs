@@ -53,7 +53,7 @@ pub(super) async fn rerate(config: &Config, rerate: Rerate) -> anyhow::Result<()
     run(config, rerate.which, rerate.by, false).await
 }
 
-async fn run(config: &Config, which: Which, by: Option<String>, without_charges: bool) -> anyhow::Result<()> {
+async fn run(config: &Config, which: Which, by: Option<String>, without_price: bool) -> anyhow::Result<()> {
     let pool = crate::cli::pool(config)?;
     let prices = Arc::new(prices(config, &pool).await?);
     let (from, to) = which.period.times(config)?;
@@ -71,7 +71,7 @@ async fn run(config: &Config, which: Which, by: Option<String>, without_charges:
     };
     drop(connection);
     let tariff = which.tariff.map(|name| TariffFilter { is_default: name == config.billing.tariff, name });
-    let filter = LegFilter { from, to, account, conference: which.conference, tariff, without_charges };
+    let filter = LegFilter { from, to, account, conference: which.conference, tariff, without_price };
     let after = which.after.as_deref().map(read_place).transpose()?;
     let rerating = Rerating { filter, tariff: by, dry_run: which.dry_run, prices };
     let outcome = rerating.run(&pool, after, |so_far| eprintln!("{}", progress(so_far))).await?;
@@ -100,7 +100,7 @@ fn read_place(text: &str) -> anyhow::Result<(Timestamp, LegId)> {
 
 fn report(outcome: &Outcome, dry_run: bool, currency: &str) {
     let would = if dry_run { "would be " } else { "" };
-    println!("{} legs looked at, {} came out differently or had no charge.", outcome.legs, outcome.changed);
+    println!("{} legs looked at, {} came out differently or had no charge or price.", outcome.legs, outcome.changed);
     println!("{} rows {would}reversed, {} rows {would}written.", outcome.reversed, outcome.written);
     if let Some(difference) = outcome.difference(currency) {
         println!("Net difference in money: {difference} {currency}.");

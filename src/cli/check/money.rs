@@ -22,7 +22,7 @@ pub async fn examine(config: &Config, connection: &mut Connection) -> Vec<Findin
     };
     let mut findings = Vec::new();
     for (name, wanted) in wanted(config, &own) {
-        findings.extend(examine_tariff(connection, &name, &wanted).await);
+        findings.extend(examine_tariff(config, connection, &name, &wanted).await);
     }
     findings
 }
@@ -99,7 +99,7 @@ fn allowed_to_all(config: &Config) -> Destinations {
     found
 }
 
-async fn examine_tariff(connection: &mut Connection, name: &str, wanted: &Wanted) -> Vec<Finding> {
+async fn examine_tariff(config: &Config, connection: &mut Connection, name: &str, wanted: &Wanted) -> Vec<Finding> {
     let place = wanted.by.place();
     let missing = |problem: String| {
         let remedy = format!("import one that is in force: sklic tariff import FILE --name {name} --valid-from 2026-01-01");
@@ -114,7 +114,23 @@ async fn examine_tariff(connection: &mut Connection, name: &str, wanted: &Wanted
     let Some(version) = tariff.version_at(now) else {
         return missing(format!("no version of the tariff {name:?} is in force now"));
     };
+    if let Some(other) = other_currency(config, connection, name, version.number()).await {
+        return vec![other];
+    }
     wanted.destinations.iter().filter_map(|(prefix, allowed)| unpriced(version, name, allowed, prefix, now)).collect()
+}
+
+/// What is wrong when the version in force is not in the configuration's currency; what cannot be read is found elsewhere.
+async fn other_currency(config: &Config, connection: &mut Connection, name: &str, version: u32) -> Option<Finding> {
+    let currency = &config.billing.currency;
+    let all = tariffs::list(connection).await.ok()?;
+    let found = all.into_iter().find(|one| one.name == name && u32::try_from(one.version) == Ok(version) && one.currency != *currency)?;
+    Some(Finding::error(
+        "tariff.currency",
+        "billing.currency",
+        format!("the tariff {name:?} is in {}, and charges are written in {currency}: every charge would be unrated", found.currency),
+        format!("set billing.currency back, or import a price list in {currency}: sklic tariff import FILE --name {name} --valid-from 2026-01-01"),
+    ))
 }
 
 fn unpriced(version: &TariffVersion, name: &str, allowed: &Allowed, prefix: &str, now: Timestamp) -> Option<Finding> {

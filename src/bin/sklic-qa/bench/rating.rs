@@ -122,7 +122,7 @@ async fn from_database(lab: &Lab, url: &str, list: &[u8], legs: u64) -> Result<(
         // What autovacuum would have done within a month.
         lab.sql_at(url, "VACUUM ANALYZE charges;").await?;
         let began = Instant::now();
-        let filter = LegFilter { without_charges: took.is_empty(), ..LegFilter::default() };
+        let filter = LegFilter { without_price: took.is_empty(), ..LegFilter::default() };
         let outcome = rate(&pool, filter).await?;
         took.push(began.elapsed());
         ensure!(outcome.legs == legs && outcome.without_price == 0, "not every leg was rated: {outcome:?}");
