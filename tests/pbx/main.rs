@@ -72,6 +72,8 @@ conformance!(
     conveners_end_ends_all,
     grace_keeps_the_others_until_he_is_back,
     grace_lets_one_wait_who_comes_while_nobody_is_inside,
+    grace_brings_the_convener_back_into_a_locked_room,
+    grace_is_given_again_in_a_room_that_a_waiting_one_made,
     every_outcome_is_told_apart,
     early_media_is_told_before_the_answer,
     hang_up_in_the_greeting_never_joins,
