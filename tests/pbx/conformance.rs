@@ -6,7 +6,7 @@ use sklic::pbx::{Command, CommandFailure, EndCause, Event, LegSnapshotPhase, Pro
 
 pub use crate::dial_in::*;
 pub use crate::injections::what_could_break_out_is_refused;
-use crate::rig::Rig;
+use crate::rig::{Hands, Rig};
 
 fn normal() -> EndCause {
     EndCause { q850: Some(16), ..EndCause::default() }
@@ -472,8 +472,12 @@ pub async fn forgotten_records_are_gone(mut rig: Rig) {
     rig.ended(leg).await;
     assert!(rig.snapshot(&[leg]).await.ended.contains_key(&leg));
     let elsewhere = rig.room;
+    // The simulator keeps its records in memory and tells of none that were left.
+    let keeps = matches!(rig.hands, Hands::Lab { .. });
+    assert_eq!(rig.pbx.kept_rooms().await.expect("the link is up").contains(&elsewhere), keeps);
     rig.must(Command::Forget { room: elsewhere }).await;
     rig.snapshot_until(&[leg], |snapshot| !snapshot.ended.contains_key(&leg)).await;
+    assert!(!rig.pbx.kept_rooms().await.expect("the link is up").contains(&elsewhere));
 }
 
 pub async fn restarted_switch_has_no_legs(mut rig: Rig) {
