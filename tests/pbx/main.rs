@@ -122,6 +122,8 @@ live_only!(
     caller_is_brought_between_the_kinds,
     paced_calls_can_be_cancelled,
     redirection_to_a_technology_is_ended,
+    each_refusal_has_the_same_outcome,
+    closed_trunk_is_out_of_reach,
     hostile_names_stop_nothing,
     what_callers_send_is_data,
     wave_of_calls_joins_whole,
@@ -132,6 +134,8 @@ live_only!(
     freeswitch_only, Freeswitch:
     second_service_takes_over,
     paced_calls_can_be_cancelled,
+    each_refusal_has_the_same_outcome,
+    closed_trunk_is_out_of_reach,
     hostile_names_stop_nothing,
     what_callers_send_is_data,
     wave_of_calls_joins_whole,
