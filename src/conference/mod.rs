@@ -25,7 +25,7 @@ pub use caller::NewCaller;
 pub use effect::{Effect, Entry};
 pub use input::{Control, Input, Refusal};
 pub use limits::{AtCap, SpendState};
-pub use outcome::{Outcome, outcome_of};
+pub use outcome::{Outcome, outcome_of, unanswered};
 pub use reconcile::reconcile;
 pub use replay::ReplayFault;
 pub use spec::{NewParticipant, Settings, Spec};

@@ -62,9 +62,15 @@ pub fn outcome_of(leg: &Leg, cause: EndCause) -> Outcome {
     if leg.hang_up_asked {
         return Outcome::Cancelled;
     }
-    let rang = leg.ringing_at.is_some() || leg.early_media;
     // Overdue: the switch overslept its own timeout, and we hung up for it.
-    if cause.ring_timeout || (leg.overdue && cause.sip.is_none()) {
+    let ring_timeout = cause.ring_timeout || (leg.overdue && cause.sip.is_none());
+    unanswered(leg.ringing_at.is_some() || leg.early_media, EndCause { ring_timeout, ..cause })
+}
+
+/// The outcome of a call that nobody answered and that we did not give up; `rang`: it alerted, or sent sound.
+#[must_use]
+pub fn unanswered(rang: bool, cause: EndCause) -> Outcome {
+    if cause.ring_timeout {
         return if rang { Outcome::NoAnswer } else { Outcome::Unreachable };
     }
     if let Some(outcome) = cause.sip.and_then(|status| by_sip(status, rang)) {
@@ -83,7 +89,8 @@ fn by_sip(status: u16, rang: bool) -> Option<Outcome> {
         408 | 430 | 480 => Outcome::Unreachable,
         487 => Outcome::Cancelled,
         500 | 502..=504 | 580 => Outcome::Congested,
-        400..=699 => Outcome::Failed,
+        // 3xx: sent elsewhere, where nobody follows; the switches have different Q.850 causes beside it.
+        300..=699 => Outcome::Failed,
         _ => return None,
     })
 }

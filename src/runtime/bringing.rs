@@ -120,7 +120,7 @@ impl Guest {
             warn!(switch.name = to, "a caller's conference is on a switch to which he cannot be brought: give its sip_address in [[pbx]]");
             return refused(Phrase::Apology);
         };
-        if self.runtime.inner.nodes.by_name(to).is_some_and(|node| node.room_for(1).is_none()) {
+        if self.runtime.inner.nodes.by_name(to).is_some_and(|node| !node.can_hold(1)) {
             return refused(Phrase::Full);
         }
         let id = PassId::drawn();

@@ -119,7 +119,7 @@ impl Guest {
             Place::Here => {}
             Place::There(switch) => return self.bring(&switch, account, Some((conference, contact))).await,
         }
-        if self.node.room_for(0).is_none() {
+        if !self.node.can_hold(0) {
             return Ok(Some(Input::Refused(Phrase::Full)));
         }
         let found = contacts::lookup(&mut *self.runtime.connection().await?, account, contact).await?;
@@ -171,7 +171,7 @@ impl Guest {
         }
         if !self.came_with_pass && (self.node.is_draining() || self.node.room_for(0).is_none()) {
             // The conference that he starts is not to be here.
-            let here = self.runtime.inner.nodes.place(1).map(|node| node.name.clone());
+            let here = self.runtime.inner.nodes.with_room(1).map(|node| node.name.clone());
             let elsewhere = || self.runtime.inner.membership.switch_with_room(1).map(|switch| switch.name.clone());
             return match here.or_else(elsewhere) {
                 Some(switch) => self.bring(&switch, account, None).await,

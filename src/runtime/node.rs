@@ -77,10 +77,42 @@ pub(super) struct Taken {
 #[derive(Default)]
 struct Routes {
     legs: HashMap<LegId, Inbox>,
+    /// Of these legs, those of conferences, and whose each is.
+    places: HashMap<LegId, ConferenceId>,
+    /// How many people each conference was placed here for, from before its first leg until its end.
+    planned: HashMap<ConferenceId, usize>,
     /// Of these legs, the callers that no conference has taken yet.
     callers: BTreeSet<LegId>,
     rooms: HashMap<Room, Inbox>,
     conferences: HashMap<ConferenceId, Inbox>,
+}
+
+impl Routes {
+    /// How many members the switch is to hold: each conference counts its people as long as fewer of them are on the switch,
+    /// for the others are about to be called.
+    fn committed(&self) -> usize {
+        let mut living: HashMap<ConferenceId, usize> = HashMap::new();
+        for conference in self.legs.keys().filter_map(|leg| self.places.get(leg)) {
+            *living.entry(*conference).or_default() += 1;
+        }
+        let to_come = self.planned.iter().map(|(conference, planned)| planned.saturating_sub(living.get(conference).copied().unwrap_or(0)));
+        self.legs.len() + to_come.sum::<usize>()
+    }
+}
+
+/// A conference's place on a switch, kept free until the conference has an owner; given up when it gets none.
+pub(super) struct Place {
+    pub(super) node: Arc<Node>,
+    conference: ConferenceId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut routes = self.node.routes();
+        if !routes.conferences.contains_key(&self.conference) {
+            routes.planned.remove(&self.conference);
+        }
+    }
 }
 
 impl Node {
@@ -110,7 +142,22 @@ impl Node {
 
     /// How many more it has room for; `None` when even these do not fit.
     pub(super) fn room_for(&self, people: usize) -> Option<usize> {
-        usize::try_from(self.max_members).unwrap_or(usize::MAX).checked_sub(self.load() + people)
+        self.most().checked_sub(self.routes().committed() + people)
+    }
+
+    /// Whether it can hold so many more legs now, whoever else is expected.
+    pub(super) fn can_hold(&self, more: usize) -> bool {
+        self.load() + more <= self.most()
+    }
+
+    fn most(&self) -> usize {
+        usize::try_from(self.max_members).unwrap_or(usize::MAX)
+    }
+
+    /// Keeps the places of a conference's people free, though there may not be so many.
+    pub(super) fn keep_place(self: &Arc<Self>, conference: ConferenceId, people: usize) -> Place {
+        self.routes().planned.insert(conference, people);
+        Place { node: Arc::clone(self), conference }
     }
 
     /// The link is up and the switch's state is known.
@@ -135,7 +182,7 @@ impl Node {
         if self.is_draining() {
             return 0;
         }
-        i32::try_from(usize::try_from(self.max_members).unwrap_or(usize::MAX).saturating_sub(self.load())).unwrap_or(i32::MAX)
+        i32::try_from(self.room_for(0).unwrap_or(0)).unwrap_or(i32::MAX)
     }
 
     /// The conferences that are on it.
@@ -165,9 +212,10 @@ impl Node {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Events of this conference go to this inbox from now on.
-    pub(super) fn attach(&self, conference: ConferenceId, room: Room, inbox: Inbox) {
+    /// Events of this conference go to this inbox from now on, and its people have their places here.
+    pub(super) fn attach(&self, conference: ConferenceId, room: Room, people: usize, inbox: Inbox) {
         let mut routes = self.routes();
+        routes.planned.insert(conference, people);
         routes.rooms.insert(room, inbox.clone());
         routes.conferences.insert(conference, inbox);
     }
@@ -177,12 +225,14 @@ impl Node {
         let mut routes = self.routes();
         routes.rooms.remove(&room);
         routes.conferences.remove(&conference);
+        routes.planned.remove(&conference);
     }
 
-    /// Events of this leg go to this inbox from now on.
-    pub(super) fn attach_leg(&self, leg: LegId, inbox: Inbox) {
+    /// Events of this leg of a conference go to this inbox from now on.
+    pub(super) fn attach_leg(&self, leg: LegId, conference: ConferenceId, inbox: Inbox) {
         let mut routes = self.routes();
         routes.callers.remove(&leg);
+        routes.places.insert(leg, conference);
         routes.legs.insert(leg, inbox);
     }
 
@@ -242,7 +292,9 @@ impl Node {
 
     /// The leg is over.
     pub(super) fn detach_leg(&self, leg: LegId) {
-        self.routes().legs.remove(&leg);
+        let mut routes = self.routes();
+        routes.legs.remove(&leg);
+        routes.places.remove(&leg);
     }
 
     fn everybody(&self) -> Vec<Inbox> {
@@ -437,13 +489,59 @@ impl Nodes {
     }
 
     /// The ready switch with the most room for `people` more, of those that are not drained.
-    pub(super) fn place(&self, people: usize) -> Option<Arc<Node>> {
-        let ready = self.all().into_iter().filter(|node| node.is_ready() && !node.is_draining());
-        ready.filter_map(|node| node.room_for(people).map(|left| (left, node))).max_by_key(|(left, _)| *left).map(|(_, node)| node)
+    pub(super) fn with_room(&self, people: usize) -> Option<Arc<Node>> {
+        Self::roomiest(&self.all(), people)
+    }
+
+    /// The same for a conference with these people, whose places are kept from here on.
+    pub(super) fn place(&self, conference: ConferenceId, people: usize) -> Option<Place> {
+        // One after the other, so that no two get the same places.
+        let all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Some(Self::roomiest(&all, people)?.keep_place(conference, people))
+    }
+
+    fn roomiest(nodes: &[Arc<Node>], people: usize) -> Option<Arc<Node>> {
+        let ready = nodes.iter().filter(|node| node.is_ready() && !node.is_draining());
+        ready.filter_map(|node| node.room_for(people).map(|left| (left, node))).max_by_key(|(left, _)| *left).map(|(_, node)| Arc::clone(node))
     }
 
     /// The switch of this name.
     pub(super) fn by_name(&self, name: &str) -> Option<Arc<Node>> {
         self.all().into_iter().find(|node| node.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn who_is_still_to_come_has_a_place() {
+        let (first, second) = (ConferenceId(Uuid::from_u128(1)), ConferenceId(Uuid::from_u128(2)));
+        let (inbox, _messages) = unbounded_channel();
+        let mut routes = Routes::default();
+        assert_eq!(routes.committed(), 0);
+        routes.planned.insert(first, 5);
+        assert_eq!(routes.committed(), 5, "nobody has been called yet");
+        for number in 0..3 {
+            let leg = LegId::derive(first, number);
+            routes.legs.insert(leg, inbox.clone());
+            routes.places.insert(leg, first);
+        }
+        assert_eq!(routes.committed(), 5, "those who are there are some of them");
+        for number in 3..7 {
+            let leg = LegId::derive(first, number);
+            routes.legs.insert(leg, inbox.clone());
+            routes.places.insert(leg, first);
+        }
+        assert_eq!(routes.committed(), 7, "more came than were planned");
+        routes.planned.insert(second, 2);
+        // Somebody who has called in and is nobody's yet.
+        routes.legs.insert(LegId::derive(second, 0), inbox);
+        assert_eq!(routes.committed(), 7 + 2 + 1);
+        routes.planned.clear();
+        assert_eq!(routes.committed(), 8);
     }
 }

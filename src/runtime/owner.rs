@@ -169,9 +169,10 @@ impl Owner {
         (own_inbox, inbox): (UnboundedSender<Message>, UnboundedReceiver<Message>),
     ) -> Self {
         let hub = shared.hubs.of(conference.id());
-        node.attach(conference.id(), conference.spec().room, own_inbox.clone());
+        let people = conference.participants().filter(|person| !person.removed).count();
+        node.attach(conference.id(), conference.spec().room, people, own_inbox.clone());
         for leg in conference.legs().filter(|leg| leg.is_on_switch()) {
-            node.attach_leg(leg.id, own_inbox.clone());
+            node.attach_leg(leg.id, conference.id(), own_inbox.clone());
         }
         let picture = Picture::new(rows::view(&conference, &paperwork.plan, 0));
         Self {
@@ -392,7 +393,7 @@ impl Owner {
             Effect::SaveLeg { leg } => {
                 telemetry::calls::belongs(leg.id, self.conference.id());
                 if leg.is_on_switch() {
-                    self.node.attach_leg(leg.id, self.own_inbox.clone());
+                    self.node.attach_leg(leg.id, self.conference.id(), self.own_inbox.clone());
                 } else {
                     self.node.detach_leg(leg.id);
                     self.talking.remove(&leg.id);

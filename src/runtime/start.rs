@@ -96,14 +96,15 @@ impl Runtime {
         let owner = accounts::lookup(&mut connection, account).await?.ok_or(ControlError::NotFound)?;
         let people = participants::list(&mut connection, account, conference).await?;
         self.may_start(&mut connection, &owner, &people).await?;
-        let (node, start) = match opening {
+        // Its people have their places from here on, or until it has failed to start.
+        let (place, start) = match opening {
             Opening::Web => {
-                let node = self.inner.nodes.place(people.len()).ok_or(ControlError::Unavailable { what: "switch" })?;
-                (node, Input::Control { control: Control::Start })
+                let place = self.inner.nodes.place(conference, people.len()).ok_or(ControlError::Unavailable { what: "switch" })?;
+                (place, Input::Control { control: Control::Start })
             }
-            Opening::Phone(caller, node) => (node, Input::Arrived { caller }),
+            Opening::Phone(caller, node) => (node.keep_place(conference, people.len()), Input::Arrived { caller }),
         };
-        let claimed = self.claim(&mut connection, (plan, owner), node, start).await;
+        let claimed = self.claim(&mut connection, (plan, owner), Arc::clone(&place.node), start).await;
         drop(connection);
         if matches!(claimed, Err(ControlError::Unavailable { .. } | ControlError::Internal)) {
             self.give_back(starting);

@@ -77,8 +77,14 @@ fn each_cause_has_its_outcome() {
         (SILENCE, "sip=606", "failed"),
         (SILENCE, "sip=400", "failed"),
         // A status that decides nothing leaves it to the cause.
-        (SILENCE, "sip=302 q850=17", "busy"),
         (SILENCE, "sip=200 q850=34", "congested"),
+        // Sent elsewhere: Asterisk's cause, with and without the status, and FreeSWITCH's.
+        (SILENCE, "sip=302 q850=23", "failed"),
+        (SILENCE, "q850=23", "failed"),
+        (SILENCE, "sip=302 q850=44", "failed"),
+        (RANG, "sip=301 q850=44", "failed"),
+        (SILENCE, "sip=380 q850=31", "failed"),
+        (SILENCE, "sip=399 q850=17", "failed"),
         // The status goes before the cause: 603 with cause 17 was seen from gateways.
         (RANG, "sip=603 q850=17", "rejected"),
         // Q.850 alone (ITU-T Q.850 table 1).

@@ -6,7 +6,7 @@ use sklic::pbx::{Command, CommandFailure, EndCause, Event, LegSnapshotPhase, Pro
 
 pub use crate::dial_in::*;
 pub use crate::injections::what_could_break_out_is_refused;
-use crate::rig::Rig;
+use crate::rig::{Hands, Rig};
 
 fn normal() -> EndCause {
     EndCause { q850: Some(16), ..EndCause::default() }
@@ -246,6 +246,51 @@ pub async fn grace_lets_one_wait_who_comes_while_nobody_is_inside(mut rig: Rig) 
     assert_eq!(rig.story(after), ["ringing", "answered", "ended"]);
 }
 
+pub async fn grace_brings_the_convener_back_into_a_locked_room(mut rig: Rig) {
+    rig.grace_seconds = 600;
+    let room = rig.room;
+    let convener = rig.bring_in("001", Convener).await;
+    let other = rig.bring_in("002", Participant).await;
+    rig.must(Command::Lock { room, locked: true }).await;
+    rig.until(|event| *event == Event::Locked { room, locked: true }).await;
+    rig.hangs_up(convener).await;
+    rig.ended(convener).await;
+    let refused = rig.call("003", Participant).await;
+    assert!(rig.ended(refused).await.join_refused, "the lock holds while he is away");
+    // Called back, and again by his own call.
+    let back = rig.bring_in("004", Convener).await;
+    rig.hangs_up(back).await;
+    rig.ended(back).await;
+    let caller = rig.calls_in("19819").await.leg;
+    rig.let_in(caller, Convener).await;
+    assert_eq!(rig.story(other), ["ringing", "answered", "joined"], "he has waited all the time");
+    rig.must(Command::Close { room }).await;
+    for leg in [other, caller] {
+        rig.ended(leg).await;
+    }
+}
+
+pub async fn grace_is_given_again_in_a_room_that_a_waiting_one_made(mut rig: Rig) {
+    rig.grace_seconds = 600;
+    let convener = rig.bring_in("001", Convener).await;
+    rig.hangs_up(convener).await;
+    rig.ended(convener).await;
+    let waiting = rig.bring_in("002", Participant).await;
+    let back = rig.bring_in("003", Convener).await;
+    rig.hangs_up(back).await;
+    rig.ended(back).await;
+    // Who comes now finds him still there, and so does the convener when he is back for the second time.
+    let late = rig.bring_in("004", Participant).await;
+    let again = rig.bring_in("005", Convener).await;
+    for leg in [waiting, late, again] {
+        assert_eq!(rig.story(leg), ["ringing", "answered", "joined"]);
+    }
+    rig.must(Command::Close { room: rig.room }).await;
+    for leg in [waiting, late, again] {
+        rig.ended(leg).await;
+    }
+}
+
 pub async fn every_outcome_is_told_apart(mut rig: Rig) {
     rig.bring_in("001", Convener).await;
     let sip = |q850, sip| EndCause { q850: Some(q850), sip: Some(sip), ..EndCause::default() };
@@ -427,8 +472,12 @@ pub async fn forgotten_records_are_gone(mut rig: Rig) {
     rig.ended(leg).await;
     assert!(rig.snapshot(&[leg]).await.ended.contains_key(&leg));
     let elsewhere = rig.room;
+    // The simulator keeps its records in memory and tells of none that were left.
+    let keeps = matches!(rig.hands, Hands::Lab { .. });
+    assert_eq!(rig.pbx.kept_rooms().await.expect("the link is up").contains(&elsewhere), keeps);
     rig.must(Command::Forget { room: elsewhere }).await;
     rig.snapshot_until(&[leg], |snapshot| !snapshot.ended.contains_key(&leg)).await;
+    assert!(!rig.pbx.kept_rooms().await.expect("the link is up").contains(&elsewhere));
 }
 
 pub async fn restarted_switch_has_no_legs(mut rig: Rig) {

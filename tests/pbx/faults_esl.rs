@@ -364,3 +364,158 @@ async fn a_switch_that_says_goodbye_is_sought_again() {
     pbx.close().await;
     assert_eq!(timeout(PATIENCE, events.recv()).await.expect("in time"), None, "no more events");
 }
+
+#[tokio::test]
+async fn records_that_the_switch_does_not_drop_are_not_asked_for_for_ever() {
+    let (_server, mut connection, pbx, _events) = linked().await;
+    let (first, second) = (legs()[0].0, legs()[1].0);
+    let forgotten = pbx.execute(Command::Forget { room: ROOM });
+    // The list comes in parts; the second part stays as it is.
+    for (list, dropped) in [(first, true), (second, true), (second, false)] {
+        assert_eq!(connection.wish().await.line, "api db list/sklic-room-1001");
+        connection.answer(&list.to_string()).await;
+        for realm in ["sklic-end", "sklic-room-1001"].into_iter().filter(|_| dropped) {
+            assert_eq!(connection.wish().await.line, format!("api db delete/{realm}/{list}"));
+            connection.answer("!err!").await;
+        }
+    }
+    assert_eq!(forgotten.await, Ok(()));
+    let next = pbx.execute(Command::Close { room: ROOM });
+    assert_eq!(connection.wish().await.line, "api conference sklic-1001 hup all", "nothing else was asked meanwhile");
+    connection.answer("+OK\n").await;
+    assert_eq!(next.await, Ok(()));
+}
+
+#[tokio::test]
+async fn records_that_nobody_has_had_dropped_are_told_and_those_of_old_callers_go() {
+    let (_server, mut connection, pbx, _events) = linked().await;
+    let kept = pbx.kept_rooms();
+    assert_eq!(connection.wish().await.line, "api db list");
+    connection.answer("sklic-end,sklic-room-0,sklic-room-7,sklic-room-1001,theirs").await;
+    assert_eq!(connection.wish().await.line, "api db list/sklic-room-0");
+    let (old, young) = ("f86add92-c5c9-4a75-a17d-ecadb504f3db", "5f0f8f1e-6a57-4a3b-9d0a-0c9e1c3c2f10");
+    connection.answer(&format!("{old},{young}")).await;
+    assert_eq!(kept.await, Ok(vec![Room(7), ROOM]));
+    let days_ago = |days: i64| sklic::clock::now().as_microsecond() - days * 86_400_000_000;
+    for (name, ended) in [(old, days_ago(8)), (young, days_ago(6))] {
+        assert_eq!(connection.wish().await.line, format!("api db select/sklic-end/{name}"));
+        connection.answer(&format!("1|{}|||{ended}|16|||NORMAL_CLEARING|recv_bye|", ended - 1_000_000)).await;
+    }
+    for realm in ["sklic-end", "sklic-room-0"] {
+        assert_eq!(connection.wish().await.line, format!("api db delete/{realm}/{old}"));
+        connection.answer("+OK").await;
+    }
+    let next = pbx.execute(Command::Close { room: ROOM });
+    assert_eq!(connection.wish().await.line, "api conference sklic-1001 hup all", "the young one stays");
+    connection.answer("+OK\n").await;
+    assert_eq!(next.await, Ok(()));
+}
+
+/// Answers a snapshot: these are in the room, each a convener or not, and the others wait 60 s for him.
+async fn holds(connection: &mut Connection, members: &[(LegId, bool)]) {
+    assert_eq!(connection.wish().await.line, "api show channels as json");
+    let rows: Vec<String> = members.iter().map(|(leg, _)| format!(r#"{{"uuid":"{}","callstate":"ACTIVE"}}"#, leg.channel_id())).collect();
+    connection.answer(&format!(r#"{{"row_count":{},"rows":[{}]}}"#, rows.len(), rows.join(","))).await;
+    assert_eq!(connection.wish().await.line, "api conference json_list");
+    let list: Vec<String> = members
+        .iter()
+        .map(|(leg, convener)| format!(r#"{{"uuid":"{}","flags":{{"can_speak":true,"is_moderator":{convener}}}}}"#, leg.channel_id()))
+        .collect();
+    connection.answer(&format!(r#"[{{"conference_name":"sklic-1001","locked":false,"members":[{}]}}]"#, list.join(","))).await;
+}
+
+/// Answers what is asked about one leg alone.
+async fn tells_of(connection: &mut Connection, leg: LegId) {
+    let dump = format!(
+        r#"{{"Unique-ID":"{}","Caller-Channel-Answered-Time":"1795366275337796","variable_CONF_NO":"1001","variable_SKLIC_GRACE":"60","variable_SKLIC_JOINED":"1795366278337796"}}"#,
+        leg.channel_id()
+    );
+    assert_eq!(connection.wish().await.line, format!("api uuid_dump {} json", leg.0));
+    connection.answer(&dump).await;
+}
+
+#[tokio::test]
+async fn a_convener_who_went_in_the_gap_is_waited_for() {
+    let (_server, mut connection, pbx, mut events) = linked().await;
+    let (convener, waiting) = (legs()[0], legs()[1]);
+    let snapshot = pbx.snapshot(vec![]);
+    holds(&mut connection, &[(waiting, false)]).await;
+    tells_of(&mut connection, waiting).await;
+    assert_eq!(connection.wish().await.line, "api conference sklic-1001 play local_stream://sklic async");
+    connection.answer("+OK\n").await;
+    snapshot.await.expect("taken");
+    // Once is enough.
+    let snapshot = pbx.snapshot(vec![]);
+    holds(&mut connection, &[(waiting, false)]).await;
+    snapshot.await.expect("taken");
+    // He is back, and nobody is taken out by a guard of the time before.
+    let joined = CONFERENCE.lines().find(|line| line.contains("add-member") && line.contains(&convener.channel_id())).expect("recorded");
+    connection.event(joined).await;
+    assert!(matches!(next(&mut events).await, Event::Joined { leg, .. } if leg == convener));
+    assert_eq!(connection.wish().await.line, "api conference sklic-1001 stop async");
+    let mut freed = [connection.wish().await.line, connection.wish().await.line];
+    freed.sort();
+    let mut both = [convener, waiting].map(|leg| format!("api sched_del {}", leg.0));
+    both.sort();
+    assert_eq!(freed, both);
+}
+
+#[tokio::test]
+async fn a_convener_who_came_back_in_the_gap_ends_the_waiting() {
+    let (_server, mut connection, pbx, _events) = linked().await;
+    let (convener, waiting) = (legs()[0], legs()[1]);
+    let members = [(convener, true), (waiting, false)];
+    let mut in_order = [convener, waiting];
+    in_order.sort();
+    for first in [true, false] {
+        let snapshot = pbx.snapshot(vec![]);
+        holds(&mut connection, &members).await;
+        if first {
+            for leg in in_order {
+                tells_of(&mut connection, leg).await;
+            }
+            // Another service may have begun it.
+            assert_eq!(connection.wish().await.line, "api conference sklic-1001 stop async");
+            for leg in in_order {
+                assert_eq!(connection.wish().await.line, format!("api sched_del {}", leg.0));
+            }
+            for _ in 0..3 {
+                connection.answer("+OK\n").await;
+            }
+        }
+        snapshot.await.expect("taken");
+    }
+}
+
+#[tokio::test]
+async fn who_answers_while_no_convener_is_inside_may_wait_for_him() {
+    for (grace_seconds, closed) in [(60, false), (0, false), (60, true)] {
+        let (_server, mut connection, pbx, mut events) = linked().await;
+        let leg = legs()[1];
+        if closed {
+            let closing = pbx.execute(Command::Close { room: ROOM });
+            connection.wish().await;
+            connection.answer("-ERR Conference sklic-1001 not found\n").await;
+            assert_eq!(closing.await, Ok(()));
+        }
+        let dialling = pbx.execute(Command::Dial(Dial { role: Role::Participant, grace_seconds, ..dial(leg) }));
+        let request = connection.wish().await;
+        connection.reply(&format!("+OK Job-UUID: {}", request.job)).await;
+        for line in CONFERENCE.lines().filter(|line| line.contains(&leg.channel_id())) {
+            connection.event(line).await;
+            if line.contains("CHANNEL_ANSWER") {
+                break;
+            }
+        }
+        assert_eq!(dialling.await, Ok(()));
+        while !matches!(next(&mut events).await, Event::Answered { .. }) {}
+        drop(pbx.execute(Command::Close { room: ROOM }));
+        let line = connection.wish().await.line;
+        let expected = if grace_seconds > 0 && !closed {
+            format!("api uuid_setvar {} SKLIC_AWAIT 1", leg.0)
+        } else {
+            "api conference sklic-1001 hup all".into()
+        };
+        assert_eq!(line, expected, "{grace_seconds} {closed}");
+    }
+}

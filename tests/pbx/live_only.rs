@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use sklic::conference::{Outcome, unanswered};
+use sklic::ids::LegId;
 use sklic::pbx::Role::{Convener, Participant};
 use sklic::pbx::{Command, EndCause, Event, LegSnapshotPhase};
 use tokio::time::Instant;
 
 use crate::lab::{Case, Kind, Lab};
+use crate::phones::Refusal;
 use crate::rig::{Hands, Rig};
 
 /// The names of all for one switch.
@@ -17,6 +20,8 @@ pub fn cases(kind: Kind) -> &'static [&'static str] {
             "caller_is_brought_between_the_kinds",
             "paced_calls_can_be_cancelled",
             "redirection_to_a_technology_is_ended",
+            "each_refusal_has_the_same_outcome",
+            "closed_trunk_is_out_of_reach",
             "hostile_names_stop_nothing",
             "what_callers_send_is_data",
             "wave_of_calls_joins_whole",
@@ -26,6 +31,8 @@ pub fn cases(kind: Kind) -> &'static [&'static str] {
         Kind::Freeswitch => &[
             "second_service_takes_over",
             "paced_calls_can_be_cancelled",
+            "each_refusal_has_the_same_outcome",
+            "closed_trunk_is_out_of_reach",
             "hostile_names_stop_nothing",
             "what_callers_send_is_data",
             "wave_of_calls_joins_whole",
@@ -42,6 +49,8 @@ pub fn case(name: &str, rig: Rig) -> Option<Case> {
         "caller_is_brought_between_the_kinds" => Some(Box::pin(caller_is_brought_between_the_kinds(rig))),
         "paced_calls_can_be_cancelled" => Some(Box::pin(paced_calls_can_be_cancelled(rig))),
         "redirection_to_a_technology_is_ended" => Some(Box::pin(redirection_to_a_technology_is_ended(rig))),
+        "each_refusal_has_the_same_outcome" => Some(Box::pin(each_refusal_has_the_same_outcome(rig))),
+        "closed_trunk_is_out_of_reach" => Some(Box::pin(closed_trunk_is_out_of_reach(rig))),
         "hostile_names_stop_nothing" => Some(Box::pin(hostile_names_stop_nothing(rig))),
         "what_callers_send_is_data" => Some(Box::pin(crate::injections::what_callers_send_is_data(rig))),
         "wave_of_calls_joins_whole" => Some(Box::pin(wave_of_calls_joins_whole(rig))),
@@ -159,6 +168,55 @@ async fn redirection_to_a_technology_is_ended(mut rig: Rig) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     rig.must(Command::Close { room: rig.room }).await;
+}
+
+/// The outcome that the event and the record of a leg's end give; both switches must give the same for the same phone (R16).
+async fn outcomes(rig: &mut Rig, legs: &[LegId]) -> Vec<[Outcome; 2]> {
+    let mut ends = Vec::new();
+    for leg in legs {
+        let cause = rig.ended(*leg).await;
+        let rang = rig.story(*leg).iter().any(|word| matches!(*word, "ringing" | "early media"));
+        ends.push((rang, cause));
+    }
+    let snapshot = rig.snapshot_until(legs, |snapshot| legs.iter().all(|leg| snapshot.ended.contains_key(leg))).await;
+    let both = |(leg, (rang, cause)): (&LegId, &(bool, EndCause))| [unanswered(*rang, *cause), unanswered(*rang, snapshot.ended[leg].cause)];
+    legs.iter().zip(&ends).map(both).collect()
+}
+
+/// Every status with which a phone may refuse, before and after it has rung or sent sound.
+async fn each_refusal_has_the_same_outcome(rig: Rig) {
+    // Other cases call at the same time, and the lab's switch takes so many calls in a second.
+    let mut rig = Rig::lab_with(lab(&rig), |pace| *pace = 10).await;
+    const STATUSES: &[u16] = &[
+        300, 301, 302, 305, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408, 410, 413, 414, 415, 416, 420, 421, 423, 430, 480, 481, 482, 483, 484,
+        485, 486, 487, 488, 491, 493, 500, 501, 502, 503, 504, 505, 513, 580, 600, 603, 604, 606, 607, 608,
+    ];
+    let mut wrong = Vec::new();
+    for first in [None, Some("180 Ringing"), Some("183 Session Progress")] {
+        let mut legs = Vec::new();
+        for &status in STATUSES {
+            let dial = rig.dial("001", Participant);
+            lab(&rig).phones.refuse(&dial.number, Refusal { first, status });
+            legs.push(dial.leg);
+            rig.must(Command::Dial(dial)).await;
+        }
+        for (status, found) in STATUSES.iter().zip(outcomes(&mut rig, &legs).await) {
+            let expected = unanswered(first.is_some(), EndCause { sip: Some(*status), ..EndCause::default() });
+            if found != [expected; 2] {
+                wrong.push(format!("{first:?} {status}: {expected:?} expected, not {found:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Nothing listens at the trunk's far end: one switch is told so by the network and the other does not look.
+async fn closed_trunk_is_out_of_reach(rig: Rig) {
+    let mut rig = Rig::with_closed_trunk(lab(&rig)).await;
+    rig.ring_timeout_seconds = 3;
+    let leg = rig.call("001", Convener).await;
+    assert_eq!(outcomes(&mut rig, &[leg]).await, [[Outcome::Unreachable; 2]]);
+    assert_eq!(rig.story(leg), ["ended"]);
 }
 
 /// Another caller of the same switch has a name that is no text; the reader goes on.

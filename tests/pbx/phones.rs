@@ -20,6 +20,15 @@ pub struct Call {
     pub ended: bool,
 }
 
+/// What a phone answers that does not go by its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal {
+    /// Before it refuses: `180 Ringing` or `183 Session Progress`.
+    pub first: Option<&'static str>,
+    /// With which status it refuses.
+    pub status: u16,
+}
+
 struct Dialogue {
     invite: Message,
     from: SocketAddr,
@@ -38,6 +47,8 @@ pub struct Phones {
     dialogues: Mutex<HashMap<String, Dialogue>>,
     /// Where 302 sends a call, by the number called.
     redirects: Mutex<HashMap<String, String>>,
+    /// Numbers that refuse in a way of their own.
+    refusals: Mutex<HashMap<String, Refusal>>,
     pub(crate) counter: AtomicUsize,
 }
 
@@ -51,6 +62,7 @@ impl Phones {
             sound_sequence: AtomicU64::new(0),
             dialogues: Mutex::default(),
             redirects: Mutex::default(),
+            refusals: Mutex::default(),
             counter: AtomicUsize::new(0),
         });
         let listening = Arc::clone(&phones);
@@ -74,6 +86,11 @@ impl Phones {
     /// The number's phone will send a call to this address of the Contact header.
     pub fn redirect(&self, number: &str, contact: &str) {
         self.redirects.lock().expect("no test panics in it").insert(number.into(), contact.into());
+    }
+
+    /// The number's phone will refuse in this way.
+    pub fn refuse(&self, number: &str, refusal: Refusal) {
+        self.refusals.lock().expect("no test panics in it").insert(number.into(), refusal);
     }
 
     /// Somebody calls the switch with a name of any bytes, and does not care for the answer.
@@ -108,7 +125,8 @@ impl Phones {
                 let tag = format!("t{}", self.counter.fetch_add(1, Ordering::Relaxed));
                 {
                     let mut dialogues = self.dialogues.lock().expect("no test panics in it");
-                    if dialogues.contains_key(&id) {
+                    // Its repetition; what asks again with credentials has a number of its own.
+                    if dialogues.get(&id).is_some_and(|known| known.invite.header("cseq") == message.header("cseq")) {
                         return;
                     }
                     dialogues.insert(id.clone(), Dialogue { invite: message, from, tag, call: Call::default() });
@@ -164,6 +182,10 @@ impl Phones {
 
     async fn ring(&self, id: String) {
         let number = self.dialogues.lock().expect("no test panics in it")[&id].invite.number();
+        let refusal = self.refusals.lock().expect("no test panics in it").get(&number).copied();
+        if let Some(refusal) = refusal {
+            return self.refuse_call(&id, refusal).await;
+        }
         let mut behaviour = Behaviour::of(&number);
         match behaviour {
             Behaviour::OutOfReach | Behaviour::NeverAnything => return,
@@ -193,6 +215,23 @@ impl Phones {
         if let Behaviour::AnswersThenHangsUp(after) = &mut behaviour {
             tokio::time::sleep(*after).await;
             self.hang_up(&number).await;
+        }
+    }
+
+    async fn refuse_call(&self, id: &str, Refusal { first, status }: Refusal) {
+        if let Some(first) = first {
+            self.answer_with(id, first, None, first.starts_with("183")).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let header = match status {
+            401 => "\r\nWWW-Authenticate: Digest realm=\"phones\", nonce=\"1\", algorithm=MD5",
+            407 => "\r\nProxy-Authenticate: Digest realm=\"phones\", nonce=\"1\", algorithm=MD5",
+            420 => "\r\nUnsupported: replaces",
+            _ => "",
+        };
+        self.answer_with(id, &format!("{status} No{header}"), None, false).await;
+        if let Some(dialogue) = self.dialogues.lock().expect("no test panics in it").get_mut(id) {
+            dialogue.call.ended = true;
         }
     }
 

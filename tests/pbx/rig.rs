@@ -107,6 +107,31 @@ impl Rig {
         rig
     }
 
+    /// A rig whose trunk leads to where nothing listens.
+    pub async fn with_closed_trunk(lab: &'static Lab) -> Self {
+        let port = {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+            socket.local_addr().expect("it is bound").port()
+        };
+        let proxy = Proxy::start(lab.control.clone()).await;
+        let (sender, events) = unbounded_channel();
+        let pbx = match lab.kind {
+            Kind::Asterisk => {
+                let config = lab.asterisk_config(&proxy.address);
+                let dial = format!("PJSIP/trunk/sip:{{number}}@127.0.0.1:{port}");
+                asterisk::connect(asterisk::AsteriskConfig { dial, ..config }, sender)
+            }
+            Kind::Freeswitch => {
+                let config = lab.freeswitch_config(&proxy.address);
+                let dial = format!("sofia/lab/{{number}}@127.0.0.1:{port}");
+                freeswitch::connect(freeswitch::FreeswitchConfig { dial, ..config }, sender)
+            }
+        };
+        let mut rig = Self::new(pbx, events, Hands::Lab { lab, proxy });
+        rig.until(|event| matches!(event, Event::LinkUp { .. })).await;
+        rig
+    }
+
     /// The two switches have Q.850 causes of their own for some answers of a phone: the one that belongs here.
     pub fn q850(&self, asterisk: u16, freeswitch: u16) -> Option<u16> {
         match &self.hands {

@@ -138,6 +138,38 @@ async fn a_pass_that_is_made_up_or_used_opens_nothing() {
     assert!(asked.iter().any(|(_, phrase)| *phrase == Phrase::EnterCode), "he is asked like everybody else: {asked:?}");
 }
 
+/// A conference of four whose convener alone is inside: the others are busy, and may be called again.
+async fn of_four(api: &Api, user: &User, title: &str) -> String {
+    let busy: Vec<Value> = ["Ana", "Bor", "Cene"].iter().map(|name| serde_json::json!({"name": name, "phone": "+38659900486"})).collect();
+    let made = api.post(user, "/api/v1/conferences", serde_json::json!({"title": title, "participants": busy})).await.expect(201);
+    made["id"].as_str().expect("an identifier").to_owned()
+}
+
+#[tokio::test]
+async fn people_who_are_not_on_the_line_have_their_places_all_the_same() {
+    let Some(api) = Api::with_switches(&[5, 7]).await else { return };
+    let user = api.user("100200").await;
+    let (first, second, third) = (of_four(&api, &user, "Prva").await, of_four(&api, &user, "Druga").await, of_four(&api, &user, "Tretja").await);
+    started(&api, &user, &first).await;
+    person(&api, &user, &first, "Cene", "busy").await;
+    legs(&api.simulators[1], 1).await;
+    started(&api, &user, &second).await;
+    legs(&api.simulators[0], 1).await;
+    api.press(&user, &format!("/api/v1/conferences/{third}/start")).await.problem(503, "unavailable");
+    // The end of one gives its places back.
+    api.press(&user, &format!("/api/v1/conferences/{first}/end")).await.expect(202);
+    api.until(&user, &first, "it is over", |view| view["state"] == "ended").await;
+    let again = async {
+        // Its last words may still be on their way.
+        while api.press(&user, &format!("/api/v1/conferences/{third}/start")).await.status == 503 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("there is room again");
+    api.until(&user, &third, "it runs", |view| view["state"] == "running").await;
+    legs(&api.simulators[1], 1).await;
+}
+
 #[tokio::test]
 async fn a_drained_switch_gets_no_new_conferences_and_keeps_its_own() {
     let Some(api) = Api::with_switches(&[100, 400]).await else { return };

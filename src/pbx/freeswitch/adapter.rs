@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
@@ -19,9 +19,9 @@ use super::client::{Client, Heard, Reply};
 use super::codec::Request;
 use super::dials::Dials;
 use super::fields::Fields;
+use super::kept::{Forgetting, Freeswitch};
 use super::legs::Legs;
 use super::link::{self, Session};
-use super::snapshot;
 use super::snapshots::SnapshotJob;
 use super::translate::{Told, What, leg_of, parse_micros, translate};
 use super::{FreeswitchConfig, callers, requests};
@@ -40,17 +40,22 @@ pub(super) const LISTS_WITHIN: Duration = Duration::from_secs(10);
 /// three heartbeats of a switch at its default of 20 s, and some time.
 const EVENTS_WITHIN: Duration = Duration::from_secs(70);
 
+/// For so long after its start a switch may not know its gateways yet: a profile waits for its address and its names.
+const STARTING: SignedDuration = SignedDuration::from_secs(60);
+
 /// How often those who wait are told that the service is there.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Starts the task of one switch.
 pub(super) fn start(config: FreeswitchConfig, events: EventSender) -> Arc<dyn Pbx> {
     let (handle, inbox) = Handle::new(Capabilities { talking: true, lock: true, end_records: true, dial_in: true });
+    let (freeswitch, kept) = Freeswitch::new(handle);
     let actor = Actor {
         lane: Lane::new(config.calls_per_second),
         config,
         events,
         inbox,
+        kept,
         legs: Legs::default(),
         dials: Dials::default(),
         clock: FarClock::unheard(),
@@ -59,9 +64,10 @@ pub(super) fn start(config: FreeswitchConfig, events: EventSender) -> Arc<dyn Pb
         music: String::new(),
         awaiting: BTreeSet::new(),
         closed: BTreeSet::new(),
+        after_gap: false,
     };
     tokio::spawn(actor.run());
-    Arc::new(handle)
+    Arc::new(freeswitch)
 }
 
 /// What the task has waited for besides events.
@@ -73,7 +79,11 @@ pub(super) enum Outcome {
     /// The switch's clock.
     Clock(Option<Timestamp>),
     /// Legs of a room whose records are to be dropped.
-    ToForget(Room, Vec<LegId>),
+    ToForget(Forgetting, Vec<LegId>),
+    /// Callers who were never let in and of whose ends there are records.
+    Callers(Vec<LegId>),
+    /// Those of them whose records nobody will ask for any more.
+    Old(Vec<LegId>),
     /// The first lists of a snapshot.
     Listed(Box<SnapshotJob>),
     /// All lists of a snapshot, and the records of those who are missing.
@@ -94,6 +104,8 @@ pub(super) struct Actor {
     pub(super) config: FreeswitchConfig,
     events: EventSender,
     inbox: mpsc::UnboundedReceiver<Job>,
+    /// Who asks of which conferences records are kept.
+    kept: mpsc::UnboundedReceiver<Answer<Vec<Room>>>,
     pub(super) legs: Legs,
     /// Calls of which the switch has told nothing yet.
     pub(super) dials: Dials,
@@ -111,6 +123,8 @@ pub(super) struct Actor {
     pub(super) awaiting: BTreeSet<Room>,
     /// Conferences that were closed and are not forgotten yet.
     pub(super) closed: BTreeSet<Room>,
+    /// The link has just come up: conveners may have gone or come while nobody listened.
+    pub(super) after_gap: bool,
 }
 
 impl Actor {
@@ -184,6 +198,7 @@ impl Actor {
     fn begin(&mut self, session: Session) -> (Client, Timestamp) {
         let Session { mut client, core, booted_at, clock, sounds, music, events } = session;
         self.clock = clock;
+        self.after_gap = true;
         if let Err(error) = callers::say(&sounds, &[], Language::Sl) {
             tracing::warn!(pbx = %self.config.name, %error, "callers cannot be spoken to on this switch");
         }
@@ -229,7 +244,10 @@ impl Actor {
                 }
             }
             Told::Locked { room, locked } => self.tell(Event::Locked { room, locked }),
-            Told::Job { job, failure: Some(words) } => self.dials.failed(&job, words, now),
+            Told::Job { job, failure: Some(words) } => {
+                let starting = self.boot.as_ref().is_some_and(|(_, at)| self.now().duration_since(*at) < STARTING);
+                self.dials.failed(&job, words, starting, now);
+            }
             Told::Job { failure: None, .. } => {}
             Told::Heartbeat { at } => self.set_clock(at),
         }
@@ -278,6 +296,7 @@ impl Actor {
                     Some(Job::Close(answer)) => return Over::Closed(Some(answer)),
                     None => return Over::Closed(None),
                 },
+                Some(answer) = self.kept.recv() => self.kept_rooms(client, work, answer),
                 Some(outcome) = work.next() => self.outcome(client, work, outcome, booted_at),
                 // There is always a ping to come.
                 () = sleep_until(wake.unwrap_or(ping_at)) => {
@@ -373,7 +392,7 @@ impl Actor {
             }
             Command::Forget { room } => {
                 self.forget_waiting(room);
-                self.forget(client, work, room, Some(answer));
+                self.forget(client, work, room, answer);
             }
         }
     }
@@ -428,36 +447,14 @@ impl Actor {
         }));
     }
 
-    /// Drops the records of a room. The list comes in parts: what is left of it is asked for again.
-    fn forget(&self, client: &mut Client, work: &mut Work, room: Room, answer: Option<Answer<()>>) {
-        let reply = self.submit(client, requests::ask_room_legs(room), self.config.reply_within);
-        work.push(Box::pin(async move {
-            let reply = reply.await;
-            if let Some(answer) = answer {
-                // That there is nothing to drop is no failure.
-                let _ = answer.send(reply.as_ref().map(drop).map_err(Clone::clone));
-            }
-            let legs = reply.map(|reply| snapshot::room_legs(&reply)).unwrap_or_default();
-            Outcome::ToForget(room, legs)
-        }));
-    }
-
     fn outcome(&mut self, client: &mut Client, work: &mut Work, outcome: Outcome, booted_at: Timestamp) {
         match outcome {
             Outcome::Answered => {}
             Outcome::NotDialled(job, failure) => self.dials.refused(&job, failure, Instant::now()),
             Outcome::Clock(at) => self.set_clock(at),
-            Outcome::ToForget(room, legs) => {
-                for leg in &legs {
-                    for request in requests::drop_record(room, *leg) {
-                        // A record that stays costs a line of the switch's database and nothing else.
-                        drop(client.submit(request));
-                    }
-                }
-                if !legs.is_empty() {
-                    self.forget(client, work, room, None);
-                }
-            }
+            Outcome::ToForget(forgetting, legs) => self.go_on_forgetting(client, work, forgetting, legs),
+            Outcome::Callers(callers) => self.look_for_old(client, work, callers),
+            Outcome::Old(callers) => Self::forget_callers(client, &callers),
             Outcome::Listed(job) => self.continue_snapshot(client, work, job),
             Outcome::Complete(job) => self.finish_snapshot(client, work, job, booted_at),
         }

@@ -121,7 +121,7 @@ pub fn admit(admit: &Admit, awaited: bool) -> [Request; 2] {
         ("SKLIC_GUARD", guard.to_string()),
         ("SKLIC_MUTED", u8::from(admit.muted).to_string()),
         ("SKLIC_PAST_LOCK", u8::from(admit.past_lock).to_string()),
-        ("SKLIC_AWAIT", u8::from(awaited && admit.role == Role::Participant).to_string()),
+        ("SKLIC_AWAIT", u8::from(awaited).to_string()),
         ("SKLIC_CALLER", "admitted".to_owned()),
     ];
     [set(admit.leg, &variables), send_to(admit.leg, exten, "sklic-out")]

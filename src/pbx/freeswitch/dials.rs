@@ -49,10 +49,10 @@ impl Dials {
         }
     }
 
-    /// The job has failed.
-    pub fn failed(&mut self, job: &str, words: String, now: Instant) {
+    /// The job has failed; `starting`: the switch has only just been started.
+    pub fn failed(&mut self, job: &str, words: String, starting: bool, now: Instant) {
         if let Some(pending) = self.pending.get_mut(job) {
-            pending.failure = Some(failure(words));
+            pending.failure = Some(failure(words, starting));
             pending.deadline = now + VERDICT_AFTER;
         }
     }
@@ -100,9 +100,14 @@ impl Dials {
 }
 
 /// What a failed job means that had no channel.
-fn failure(words: String) -> CommandFailure {
-    // Too many calls in a second or at once, too little CPU, or the switch is paused: it uses one word for all of them.
-    if words == "DESTINATION_OUT_OF_ORDER" { CommandFailure::RateLimited } else { CommandFailure::Refused(words) }
+fn failure(words: String, starting: bool) -> CommandFailure {
+    match words.as_str() {
+        // Too many calls in a second or at once, too little CPU, or the switch is paused: it uses one word for all of them.
+        "DESTINATION_OUT_OF_ORDER" => CommandFailure::RateLimited,
+        // The event socket is there before the SIP profiles and their gateways are.
+        "INVALID_GATEWAY" | "INVALID_PROFILE" | "CHAN_NOT_IMPLEMENTED" if starting => CommandFailure::RateLimited,
+        _ => CommandFailure::Refused(words),
+    }
 }
 
 #[cfg(test)]
@@ -126,11 +131,11 @@ mod tests {
         dials.seen(leg(1));
         assert_eq!(first.try_recv(), Ok(Ok(())));
         // A failure of the job after that is the end of the leg, which is told by itself.
-        dials.failed("a", "USER_BUSY".into(), now);
+        dials.failed("a", "USER_BUSY".into(), false, now);
         assert_eq!(dials.legs().collect::<Vec<_>>(), [leg(2)]);
 
         // The order of the two is not certain.
-        dials.failed("b", "USER_BUSY".into(), now);
+        dials.failed("b", "USER_BUSY".into(), false, now);
         assert_eq!(dials.expire(now), []);
         dials.seen(leg(2));
         assert_eq!(second.try_recv(), Ok(Ok(())));
@@ -139,13 +144,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_without_a_channel_is_told_apart() {
-        for (words, expected) in
-            [("DESTINATION_OUT_OF_ORDER", CommandFailure::RateLimited), ("INVALID_GATEWAY", CommandFailure::Refused("INVALID_GATEWAY".into()))]
-        {
+        let refused = CommandFailure::Refused("INVALID_GATEWAY".into());
+        for (words, starting, expected) in [
+            ("DESTINATION_OUT_OF_ORDER", false, CommandFailure::RateLimited),
+            ("INVALID_GATEWAY", false, refused),
+            ("INVALID_GATEWAY", true, CommandFailure::RateLimited),
+            ("INVALID_PROFILE", true, CommandFailure::RateLimited),
+            ("CHAN_NOT_IMPLEMENTED", true, CommandFailure::RateLimited),
+            ("USER_BUSY", true, CommandFailure::Refused("USER_BUSY".into())),
+        ] {
             let (now, mut dials) = (Instant::now(), Dials::default());
             let (answer, mut receiver) = oneshot::channel();
             dials.ask("a".into(), leg(1), answer, now + Duration::from_secs(5));
-            dials.failed("a", words.into(), now);
+            dials.failed("a", words.into(), starting, now);
             assert_eq!(dials.due(), Some(now + VERDICT_AFTER));
             assert_eq!(dials.expire(now + VERDICT_AFTER), [leg(1)]);
             assert_eq!(receiver.try_recv(), Ok(Err(expected)));

@@ -51,6 +51,7 @@ const WANTED: &[&str] = &[
     "variable_sip_term_status",
     "variable_sip_hangup_disposition",
     "variable_proto_specific_hangup_cause",
+    "variable_sip_reply_port",
 ];
 
 /// The kept names of one event, with their values.

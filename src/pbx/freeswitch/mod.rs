@@ -3,6 +3,7 @@
 //! One TCP connection carries all; what must work without it is in `dialplan/freeswitch/`.
 //! `codec` frames the bytes, `fields` reads events, `client` is one connection, `translate` says what an event means,
 //! `legs` knows the living legs, `snapshot` and `snapshots` ask for everything, `requests` writes what is sent, `callers` and `spoken` are about dial-in,
+//! `absence` is about a convener who is being called back, `kept` about records that nobody has had dropped,
 //! `adapter` holds it together.
 //! It is the sibling of `asterisk`: the same parts under the same names.
 
@@ -13,6 +14,7 @@ pub mod client;
 pub mod codec;
 mod dials;
 pub mod fields;
+mod kept;
 mod legs;
 mod link;
 mod requests;

@@ -168,19 +168,22 @@ pub fn dump(reply: &Reply) -> Option<(LegId, Dump)> {
 
 /// Reads the record of a leg's end; `None` when there is none.
 ///
-/// `1|answered|joined|left|ended|Q.850|SIP status|refused|cause|disposition|protocol's cause`, see `dialplan/freeswitch/README.md`.
+/// `2|answered|joined|left|ended|Q.850|SIP status|refused|cause|disposition|protocol's cause|reply's port`, see `dialplan/freeswitch/README.md`;
+/// a record of version 1, from before an upgrade, has no port.
 pub fn end_record(reply: &Reply) -> Option<EndRecord> {
     let text = reply.text();
     let fields: Vec<&str> = text.split('|').collect();
-    let [version, answered, joined, left, ended, q850, sip, refused, word, disposition, specific] = fields[..] else { return None };
-    if version != "1" {
-        return None;
-    }
+    let (fields, port) = match fields.split_first()? {
+        (&"1", fields) => (fields, ""),
+        (&"2", [fields @ .., port]) => (fields, *port),
+        _ => return None,
+    };
+    let &[answered, joined, left, ended, q850, sip, refused, word, disposition, specific] = fields else { return None };
     let at = parse_micros(ended)?;
     let answered_at = parse_micros(answered);
     let joined_at = parse_micros(joined);
     Some(EndRecord {
-        cause: cause(&Ending { answered: answered_at.is_some(), q850, sip, refused, word, disposition, specific }),
+        cause: cause(&Ending { answered: answered_at.is_some(), q850, sip, refused, word, disposition, specific, port }),
         answered_at,
         joined_at,
         left_at: joined_at.and(parse_micros(left).or(Some(at))),

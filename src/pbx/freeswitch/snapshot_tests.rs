@@ -93,6 +93,11 @@ fn records_of_ends() {
     assert_eq!((busy.cause.sip, busy.cause.q850, busy.answered_at, busy.left_at), (Some(486), Some(17), None, None));
     assert!(read("1|0|||9000000|19|||NO_ANSWER|send_cancel|").is_some_and(|record| record.cause.ring_timeout && record.cause.sip.is_none()));
     assert!(read("1|5000000|||9000000|16||1|NORMAL_CLEARING|send_bye|").is_some_and(|record| record.cause.join_refused));
+    // The dialplan of today: the port from which the last response came.
+    let busy = read("2|0|||9000000|17|486||USER_BUSY|recv_refuse|sip:486|27683").expect("a record");
+    assert_eq!((busy.cause.q850, busy.cause.sip), (Some(17), Some(486)));
+    let away = read("2|0|||9000000|41|503||NORMAL_TEMPORARY_FAILURE|recv_refuse|sip:503|0").expect("a record");
+    assert_eq!((away.cause.q850, away.cause.sip), (Some(27), None));
     for bad in ["-ERR no reply\n", "", "1||||||||||", "2|5|7||9|16|||NORMAL_CLEARING|recv_bye|", "1|5|7||9|16", "!err!"] {
         assert_eq!(read(bad), None, "{bad}");
     }

@@ -105,6 +105,7 @@ impl Actor {
             self.note_left(client, leg, left);
         }
         let (legs, rooms) = snapshot::merge(&job.lists, &mut self.legs, &waiting);
+        self.find_absences(client);
         let ended: BTreeMap<_, _> = std::mem::take(&mut job.ended).into_iter().filter(|(leg, _)| !legs.contains_key(leg)).collect();
         let inside = legs.values().filter(|leg| matches!(leg.phase, LegSnapshotPhase::Inside { .. })).count();
         tracing::debug!(pbx = %self.config.name, legs = legs.len(), inside, ended = ended.len(), "snapshot");

@@ -9,7 +9,7 @@ use crate::ids::{LegId, Room};
 use crate::pbx::jobs::Answer;
 use crate::pbx::keying::Question;
 use crate::pbx::wire;
-use crate::pbx::{Command, CommandFailure, Language, LegSnapshotPhase, Phrase};
+use crate::pbx::{Command, CommandFailure, Language, LegSnapshotPhase, Phrase, Role};
 
 impl Actor {
     /// A command to a caller who is in our hands. What is sent before the last request cannot fail unless that does.
@@ -33,7 +33,8 @@ impl Actor {
             }),
             Command::Admit(admit) => {
                 self.legs.release(admit.leg, Some(&admit));
-                Ok(callers::admit(&admit, self.awaiting.contains(&admit.room)))
+                let awaited = admit.role == Role::Participant && self.is_awaited(admit.room, admit.grace_seconds);
+                Ok(callers::admit(&admit, awaited))
             }
             Command::Bring(bring) => wire::switch_destination(&self.config.dial_switch, &bring.number, &bring.to).map(|destination| {
                 self.legs.brought(bring.leg);

@@ -195,6 +195,7 @@ fn end_cause(event: &Fields) -> EndCause {
         word: word("Hangup-Cause"),
         disposition: word("variable_sip_hangup_disposition"),
         specific: word("variable_proto_specific_hangup_cause"),
+        port: word("variable_sip_reply_port"),
     })
 }
 
@@ -215,7 +216,12 @@ pub struct Ending<'a> {
     pub disposition: &'a str,
     /// The protocol's own cause, as `sip:486`.
     pub specific: &'a str,
+    /// `sip_reply_port`: from which port the last response came; 0 for one that the switch has made itself.
+    pub port: &'a str,
 }
+
+/// Q.850 cause 27: destination out of order.
+const OUT_OF_ORDER: u16 = 27;
 
 /// Why a leg ended.
 #[must_use]
@@ -228,6 +234,10 @@ pub fn cause(ending: &Ending<'_>) -> EndCause {
     }
     // A status of the far end is there only when it refused; when we gave up there is none.
     let refused_by_far_end = ending.disposition == "recv_refuse";
+    if refused_by_far_end && ending.port == "0" {
+        // Nobody did: the trunk's host takes nothing there, or has no address, and mod_sofia answers for it with 503 or 408.
+        return EndCause { q850: Some(OUT_OF_ORDER), join_refused, ..EndCause::default() };
+    }
     let status = ending.sip.parse().ok().or_else(|| ending.specific.strip_prefix("sip:")?.parse().ok());
     let sip = status.filter(|status| *status >= 300 && (refused_by_far_end || (300..400).contains(status)));
     let ring_timeout = sip.is_none() && ending.word == "NO_ANSWER";

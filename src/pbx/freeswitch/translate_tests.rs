@@ -69,6 +69,23 @@ fn events_of_the_real_switch() {
         ),
         (
             &hangup(
+                "NORMAL_TEMPORARY_FAILURE",
+                0,
+                r#""variable_sip_hangup_disposition":"recv_refuse","variable_sip_term_status":"503","variable_hangup_cause_q850":"41","variable_sip_reply_port":"5060""#,
+            ),
+            sip(41, 503),
+        ),
+        (
+            // Nothing listens at the trunk's far end: the switch's own 503.
+            &hangup(
+                "NORMAL_TEMPORARY_FAILURE",
+                0,
+                r#""variable_sip_hangup_disposition":"recv_refuse","variable_sip_term_status":"503","variable_hangup_cause_q850":"41","variable_sip_reply_port":"0""#,
+            ),
+            end(27, false),
+        ),
+        (
+            &hangup(
                 "INVALID_NUMBER_FORMAT",
                 0,
                 r#""variable_sip_hangup_disposition":"recv_refuse","variable_sip_term_status":"404","variable_hangup_cause_q850":"28""#,
