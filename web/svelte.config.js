@@ -8,4 +8,4 @@ const icons = {
   }),
 };
 
-export default { preprocess: [icons, vitePreprocess()], compilerOptions: { runes: true } };
+export default { preprocess: [icons, vitePreprocess()], compilerOptions: { runes: true, discloseVersion: false } };

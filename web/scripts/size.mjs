@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
-const LIMIT = 64_000;
+const LIMIT = 60_000;
 const assets = new URL('../dist/assets/', import.meta.url);
 const sum = (ending) =>
   readdirSync(assets)

@@ -1,11 +1,22 @@
 // What the console asks of the service.
 import { call, sends, to } from './request';
-import type { Charge, Contact, PersonInput, PlanInput } from './types';
+import type { PersonInput, PlanInput } from './types';
 
 export { ApiError, problemOf, signedOut, whenSignedOut } from './request';
 
 /** Where the changes of a conference are told. */
 export const liveAddress = (id: string): string => `/api/v1/conferences/${id}/live`;
+
+/** A list that comes page by page. */
+async function whole<P extends { next?: string | null }, T>(ask: (after: string | undefined) => Promise<P>, of: (page: P) => T[]): Promise<T[]> {
+  const all: T[] = [];
+  for (let after: string | undefined; ; ) {
+    const page = await ask(after);
+    all.push(...of(page));
+    if (!page.next) return all;
+    after = page.next;
+  }
+}
 
 export const api = {
   login: (user_number: string, password: string) => call('post', '/login', { body: { user_number, password } }),
@@ -18,15 +29,7 @@ export const api = {
   endSessions: to('delete', '/sessions'),
   endSession: to('delete', '/sessions/{id}'),
 
-  async contacts(): Promise<Contact[]> {
-    const all: Contact[] = [];
-    for (let after: string | undefined; ; ) {
-      const page = await call('get', '/contacts', { query: { limit: 1000, after } });
-      all.push(...page.contacts);
-      if (!page.next) return all;
-      after = page.next;
-    }
-  },
+  contacts: () => whole((after) => call('get', '/contacts', { query: { limit: 1000, after } }), ({ contacts }) => contacts),
   addContact: sends('post', '/contacts'),
   changeContact: sends('put', '/contacts/{id}'),
   deleteContact: to('delete', '/contacts/{id}'),
@@ -43,15 +46,7 @@ export const api = {
   changeConference: sends('patch', '/conferences/{id}'),
   deleteConference: to('delete', '/conferences/{id}'),
   start: to('post', '/conferences/{id}/start'),
-  async charges(from: string, to: string): Promise<Charge[]> {
-    const all: Charge[] = [];
-    for (let after: string | undefined; ; ) {
-      const page = await call('get', '/charges', { query: { from, to, limit: 5000, after } });
-      all.push(...page.charges);
-      if (!page.next) return all;
-      after = page.next;
-    }
-  },
+  charges: (from: string, to: string) => whole((after) => call('get', '/charges', { query: { from, to, limit: 5000, after } }), ({ charges }) => charges),
   estimateDraft: (participants: PersonInput[]) => call('post', '/estimate', { body: { participants } }),
   estimate: to('get', '/conferences/{id}/estimate'),
   messages: to('get', '/conferences/{id}/messages'),

@@ -21,7 +21,7 @@ export const isLanguage = (value: unknown): value is Language => value === 'sl' 
 class I18n {
   language = $state.raw<Language>(firstLanguage());
   #words = $state.raw<Partial<Record<Language, Messages>>>({});
-  timeZone = $state<string | undefined>(undefined);
+  timeZone = $state.raw<string | undefined>(undefined);
   /** The words: `i18n.t.signIn`. */
   t = $derived(this.#words[this.language] as Messages);
 

@@ -2,8 +2,8 @@
 // A sentence that waits is replaced by the newer one, so that a busy conference does not flood.
 
 class Announcer {
-  polite = $state('');
-  assertive = $state('');
+  polite = $state.raw('');
+  assertive = $state.raw('');
   #waiting: (() => string) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #last = 0;

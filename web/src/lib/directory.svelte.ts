@@ -10,7 +10,7 @@ export const plain = (text: string): string => text.normalize('NFD').replace(/\p
 class Directory {
   contacts = $state.raw<Contact[]>([]);
   groups = $state.raw<Group[]>([]);
-  state = $state<'loading' | 'ready' | 'failed'>('loading');
+  state = $state.raw<'loading' | 'ready' | 'failed'>('loading');
 
   byId = $derived(new Map(this.contacts.map((contact) => [contact.id, contact])));
   sorted = $derived([...this.contacts].sort((a, b) => i18n.compare(a.name, b.name)));

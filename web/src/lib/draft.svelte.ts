@@ -2,14 +2,16 @@
 import { api } from '../api/client';
 import type { Conference, PersonInput } from '../api/types';
 import { i18n } from '../i18n/index.svelte';
+import { directory } from './directory.svelte';
 import type { PlanForm } from './plan';
+import { router } from './router.svelte';
 
 export interface DraftPerson { key: string; contact_id?: string; name: string; phone: string; email?: string }
 
 const KEY = 'sklic.draft';
 
 export class Draft {
-  title = $state('');
+  title = $state.raw('');
   people = $state.raw<DraftPerson[]>([]);
   /** What the service says against some of them, by their keys. */
   trouble = $state.raw<Record<string, string>>({});
@@ -77,9 +79,9 @@ export class Draft {
     this.take(conference);
   }
 
-  inputs(known: (contact: string) => boolean): PersonInput[] {
+  inputs(): PersonInput[] {
     return this.people.map(({ contact_id, name, phone, email }) =>
-      contact_id !== undefined && known(contact_id) ? { contact_id } : { name: name || phone, phone, email },
+      contact_id !== undefined && directory.byId.has(contact_id) ? { contact_id } : { name: name || phone, phone, email },
     );
   }
 
@@ -93,8 +95,8 @@ export class Draft {
   titleAt = (at: string | number): string => this.title.trim() || i18n.t.titleDefault(i18n.dateTime(at));
 
   /** Makes it a conference of the service; the draft is empty afterwards. */
-  async make(known: (contact: string) => boolean): Promise<Conference> {
-    const made = await api.make(this.titleAt(Date.now()), this.inputs(known));
+  async make(): Promise<Conference> {
+    const made = await api.make(this.titleAt(Date.now()), this.inputs());
     this.done();
     return made;
   }
@@ -106,3 +108,9 @@ export class Draft {
 }
 
 export const draft = new Draft();
+
+/** Puts together the same conference once more. */
+export async function repeat(id: string): Promise<void> {
+  draft.repeat(await api.conference(id));
+  router.go('/new');
+}

@@ -1,3 +1,6 @@
+/** Seconds from one moment to another. */
+export const between = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / 1000;
+
 /** Seconds as a clock: `0:07`, `12:41`, `1:02:03`. */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));

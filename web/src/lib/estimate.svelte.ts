@@ -1,35 +1,26 @@
 // What a conference would cost, asked for again when its people change; without an answer nothing is said.
 import type { Estimate } from '../api/types';
 import { i18n } from '../i18n/index.svelte';
-
-const AFTER_CHANGE = 300;
+import { Question } from './question';
 
 export class EstimateView {
   found = $state.raw<Estimate>();
-  #asked = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #question = new Question(300);
 
   /** Asks; `refused` hears why there is no answer. */
   ask(look: () => Promise<Estimate>, refused: (error: unknown) => void = () => undefined): void {
-    clearTimeout(this.#timer);
-    const mine = (this.#asked += 1);
-    this.#timer = setTimeout(() => {
-      look().then(
-        (found) => {
-          if (mine === this.#asked) this.found = found;
-        },
-        (error: unknown) => {
-          if (mine !== this.#asked) return;
-          this.found = undefined;
-          refused(error);
-        },
-      );
-    }, AFTER_CHANGE);
+    this.#question.ask(
+      look,
+      (found) => (this.found = found),
+      (error) => {
+        this.found = undefined;
+        refused(error);
+      },
+    );
   }
 
   forget(): void {
-    clearTimeout(this.#timer);
-    this.#asked += 1;
+    this.#question.forget();
     this.found = undefined;
   }
 

@@ -27,15 +27,15 @@ export interface Note { kind: 'requested' | 'failed' | 'done'; control: OneContr
 const WORD: Partial<Record<OneControl, 'mute' | 'unmute' | 'admit' | 'lower-hand'>> = { mute: 'mute', unmute: 'unmute', admit: 'admit', lower: 'lower-hand' };
 
 export class LiveConference {
-  view = $state<Conference | undefined>(undefined);
-  link = $state<'connecting' | 'up' | 'lost'>('connecting');
+  view = $state.raw<Conference | undefined>(undefined);
+  link = $state.raw<'connecting' | 'up' | 'lost'>('connecting');
   /** When the next attempt to connect comes; none while one is under way. */
-  nextTryAt = $state<number | undefined>(undefined);
-  missing = $state(false);
+  nextTryAt = $state.raw<number | undefined>(undefined);
+  missing = $state.raw(false);
   /** For some seconds after a lost connection has come back. */
-  back = $state(false);
+  back = $state.raw(false);
   /** A control over the whole that did not succeed, in a sentence. */
-  trouble = $state<string | undefined>(undefined);
+  trouble = $state.raw<string | undefined>(undefined);
   #own = $state.raw<ReadonlyMap<string, Note>>(new Map());
   /** Whose controls were asked for in this window: their results are told at once. */
   #mine = new Set<string>();

@@ -5,9 +5,9 @@ import { i18n, isLanguage, languageWasChosen, type Language } from '../i18n/inde
 
 /** Who is signed in in this browser. */
 class Session {
-  me = $state<Me | undefined>(undefined);
+  me = $state.raw<Me | undefined>(undefined);
   /** `starting` until the service has answered; `expired` keeps the page, and what was typed, behind the sign-in. */
-  state = $state<'starting' | 'out' | 'in' | 'expired' | 'unreachable'>('starting');
+  state = $state.raw<'starting' | 'out' | 'in' | 'expired' | 'unreachable'>('starting');
 
   constructor() {
     whenSignedOut(() => {

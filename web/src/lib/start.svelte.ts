@@ -1,7 +1,12 @@
+import { api } from '../api/client';
+import type { Conference } from '../api/types';
+import { sentence } from './problem';
+import { router } from './router.svelte';
+
 /** Why the start of a conference did not succeed: told on the conference's own page, which opens in between. */
 class StartTrouble {
   #id = '';
-  #words = $state<string>();
+  #words = $state.raw<string>();
 
   at(id: string, words: string): void {
     this.#id = id;
@@ -15,3 +20,9 @@ class StartTrouble {
 }
 
 export const startTrouble = new StartTrouble();
+
+/** Starts a conference that was just made, and opens its page. */
+export async function begin({ id }: Conference): Promise<void> {
+  await api.start(id).catch((error: unknown) => startTrouble.at(id, sentence(error)));
+  router.go(`/conferences/${id}`);
+}

@@ -12,8 +12,7 @@ export function theme(): Theme {
   }
 }
 
-export function applyTheme(): void {
-  const chosen = theme();
+export function applyTheme(chosen = theme()): void {
   if (chosen === 'system') delete document.documentElement.dataset['theme'];
   else document.documentElement.dataset['theme'] = chosen;
 }
@@ -24,6 +23,5 @@ export function chooseTheme(chosen: Theme): void {
   } catch {
     // Then it holds for this page only.
   }
-  if (chosen === 'system') delete document.documentElement.dataset['theme'];
-  else document.documentElement.dataset['theme'] = chosen;
+  applyTheme(chosen);
 }
