@@ -27,6 +27,7 @@ month = { $month ->
    *[12] December
 }
 long-date = { $weekday }, { $day } { $month } { $year }
+time-and-zone = { $time } ({ $zone })
 
 ## Counts
 

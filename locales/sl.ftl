@@ -29,6 +29,7 @@ month = { $month ->
    *[12] december
 }
 long-date = { $weekday }, { $day }. { $month } { $year }
+time-and-zone = { $time } ({ $zone })
 
 ## Counts
 

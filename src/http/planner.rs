@@ -371,6 +371,7 @@ impl<'a> Draft<'a> {
             phone: person.phone.clone(),
             email: person.email.clone(),
             code: code(person.contact),
+            by_mail_only: false,
         };
         Ok(people.iter().map(recipient).collect())
     }
@@ -380,9 +381,10 @@ impl<'a> Draft<'a> {
         let convener = Recipient {
             id: ParticipantId::fresh(),
             name: self.account.name.clone(),
-            phone: String::new(),
+            phone: self.account.phone.clone(),
             email: Some(self.account.email.clone()),
             code: None,
+            by_mail_only: true,
         };
         std::iter::once(convener).chain(people).collect()
     }

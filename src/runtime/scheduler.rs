@@ -77,7 +77,14 @@ impl Runtime {
         let people: Vec<Recipient> = people
             .into_iter()
             .filter(|person| !person.removed)
-            .map(|person| Recipient { code: codes.remove(&person.id), id: person.id, name: person.name, phone: person.phone, email: person.email })
+            .map(|person| Recipient {
+                code: codes.remove(&person.id),
+                id: person.id,
+                name: person.name,
+                phone: person.phone,
+                email: person.email,
+                by_mail_only: false,
+            })
             .collect();
         let scope = Scope::One { starts: plan.schedule.starts, at };
         let deliveries = tell(desk, &plan, &account, Purpose::Reminder, &scope, &people, now);
