@@ -191,7 +191,7 @@ pub(super) struct ConferenceSummary {
     title: String,
     /// `planned`, `calling_convener`, `running`, `closing`, `ended`, `failed`.
     state: String,
-    /// Why it ended or failed.
+    /// Why it ended or failed; of a planned one, why the service could not start it at its time.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// When it was made.

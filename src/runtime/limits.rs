@@ -106,6 +106,10 @@ impl Runtime {
 
     /// Refuses a start beyond the account's limits, before anybody is called; how many conferences are open is counted when it is claimed.
     pub(super) async fn may_start(&self, connection: &mut Connection, owner: &Account, people: &[Participant]) -> Result<(), ControlError> {
+        if owner.disabled_at.is_some() {
+            info!(account.id = %owner.id, "a start is refused: the account is locked");
+            return Err(ControlError::AccountDisabled);
+        }
         let limits = Limits::of(&self.inner.rules.conference, owner);
         if let Some(person) = people.iter().find(|person| !person.removed && !limits.allows(&person.phone)) {
             return Err(ControlError::NumberNotAllowed { name: person.name.clone() });

@@ -9,8 +9,10 @@ use serde_json::Value;
 
 use super::conferences::{self, NewConference};
 use super::messages::{self, NewMessage, OverQuota, Quota};
+use super::outbox::{self, NewJob};
 use super::participants::{self, Participant};
-use super::schema::{conferences as rows, participants as people, plan_reminders, plans};
+use super::plans::{self as planning, Known, RequestKey};
+use super::schema::{accounts, conferences as rows, participants as people, plan_reminders, plans};
 use super::text::refuse_nul;
 use super::{Connection, StorageError, StorageResult};
 use crate::ids::{AccountId, ConferenceId, PlanId};
@@ -370,21 +372,78 @@ pub struct Due {
     pub account: AccountId,
 }
 
-/// The planned conferences whose convener is to be called now: their time has come, and was not before `since`.
-/// Crosses accounts: for the service itself.
+/// The planned conferences whose convener is to be called now: their time has come, and was not before `since`. A locked account's are not.
+/// Those that `rest` are passed over, so that they keep no others waiting. Crosses accounts: for the service itself.
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn list_due(connection: &mut Connection, since: Timestamp, now: Timestamp) -> StorageResult<Vec<Due>> {
+pub async fn list_due(connection: &mut Connection, rest: &[ConferenceId], since: Timestamp, now: Timestamp) -> StorageResult<Vec<Due>> {
     let due = rows::table
         .inner_join(plans::table.on(rows::plan.eq(plans::id.nullable())))
-        .filter(rows::state.eq("planned").and(plans::start_mode.eq("call_convener")))
+        .inner_join(accounts::table.on(rows::account.eq(accounts::id)))
+        .filter(rows::state.eq("planned").and(plans::start_mode.eq("call_convener")).and(accounts::disabled_at.is_null()))
         .filter(rows::scheduled_at.le(Some(now).to_diesel()).and(rows::scheduled_at.gt(Some(since).to_diesel())))
+        .filter(rows::id.ne_all(rest))
         .order(rows::scheduled_at)
         .limit(100)
         .select((rows::id, rows::account));
     let due: Vec<(ConferenceId, AccountId)> = due.load(connection).await?;
     Ok(due.into_iter().map(|(conference, account)| Due { conference, account }).collect())
+}
+
+/// Notes why a planned conference could not be started by now; `false` when that was known, or it is not planned any more.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn note_refusal(connection: &mut Connection, due: Due, reason: &str) -> StorageResult<bool> {
+    let planned = rows::table.find(due.conference).filter(rows::account.eq(due.account).and(rows::state.eq("planned")));
+    let noted = diesel::update(planned.filter(rows::reason.is_distinct_from(reason))).set(rows::reason.eq(reason));
+    Ok(noted.execute(connection).await? == 1)
+}
+
+/// Planned conferences that were to be started after `since` and until `until`, were not, and nobody was told so. Crosses accounts: for the
+/// service itself.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn list_lapsed(connection: &mut Connection, since: Timestamp, until: Timestamp) -> StorageResult<Vec<Due>> {
+    let lapsed = rows::table
+        .inner_join(plans::table.on(rows::plan.eq(plans::id.nullable())))
+        .filter(rows::state.eq("planned").and(plans::start_mode.eq("call_convener")).and(rows::lapsed_at.is_null()))
+        .filter(rows::scheduled_at.le(Some(until).to_diesel()).and(rows::scheduled_at.gt(Some(since).to_diesel())))
+        .order(rows::scheduled_at)
+        .limit(100)
+        .select((rows::id, rows::account));
+    let lapsed: Vec<(ConferenceId, AccountId)> = lapsed.load(connection).await?;
+    Ok(lapsed.into_iter().map(|(conference, account)| Due { conference, account }).collect())
+}
+
+/// Notes that a planned conference was not started, and why, and queues what its convener is told; `false` when another node of the
+/// service was first, or it was started or moved meanwhile.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn lapse(
+    connection: &mut Connection,
+    due: Due,
+    scheduled_at: Timestamp,
+    reason: &str,
+    told: Option<NewJob>,
+    now: Timestamp,
+) -> StorageResult<bool> {
+    connection
+        .transaction(async |connection| {
+            let open = rows::table
+                .find(due.conference)
+                .filter(rows::account.eq(due.account).and(rows::state.eq("planned")).and(rows::lapsed_at.is_null()))
+                .filter(rows::scheduled_at.eq(Some(scheduled_at).to_diesel()));
+            let lapsed = (rows::lapsed_at.eq(Some(now).to_diesel()), rows::reason.eq(Some(reason)));
+            if diesel::update(open).set(lapsed).execute(connection).await? == 0 {
+                return Ok(false);
+            }
+            outbox::add(connection, told.as_slice()).await.map(|()| true)
+        })
+        .await
 }
 
 /// A reminder that is due.
@@ -405,14 +464,16 @@ pub struct DueReminder {
     pub minutes_before: i32,
 }
 
-/// The reminders whose time has come and that nobody has sent; one for a conference that has begun is not sent any more.
+/// The reminders whose time has come and that nobody has sent; one for a conference that has begun is not sent any more, nor one of a
+/// locked account, whose conference will not take place.
 /// Crosses accounts: for the service itself.
 ///
 /// # Errors
 /// A fault of the database.
 pub async fn list_due_reminders(connection: &mut Connection, now: Timestamp) -> StorageResult<Vec<DueReminder>> {
     const DUE: &str = "SELECT conferences.id AS conference, conferences.account, plans.id AS plan, minutes_before \
-        FROM conferences JOIN plans ON plans.id = conferences.plan CROSS JOIN LATERAL unnest(plans.reminders) AS minutes_before \
+        FROM conferences JOIN plans ON plans.id = conferences.plan \
+            JOIN accounts ON accounts.id = conferences.account AND accounts.disabled_at IS NULL CROSS JOIN LATERAL unnest(plans.reminders) AS minutes_before \
         WHERE conferences.state = 'planned' AND conferences.scheduled_at > $1 AND cardinality(plans.channels) > 0 \
             AND conferences.scheduled_at - minutes_before * interval '1 minute' <= $1 \
             AND conferences.created_at < conferences.scheduled_at - minutes_before * interval '1 minute' \
