@@ -176,6 +176,7 @@ impl<'a> Draft<'a> {
         // What was cancelled one by one has its place in the series; elsewhere the series is another.
         let left_out: Vec<DateTime> = if in_time {
             let old_series = old.schedule.occurrences().unwrap_or_default();
+            refuse_begun(&old, &old_series, &open)?;
             let place = |starts: &DateTime| old_series.iter().position(|one| one.starts == *starts);
             old.left_out.iter().filter_map(|starts| occurrences.get(place(starts)?).map(|one| one.starts)).collect()
         } else {
@@ -446,6 +447,18 @@ impl<'a> Draft<'a> {
         };
         Addition { conference, starts: one.starts, index }
     }
+}
+
+/// Refuses another time for a series of which a conference has taken place or goes on: people would be told of one in its place that there
+/// is not. Each place must be open or called off; what has been erased meanwhile is neither.
+fn refuse_begun(plan: &Plan, series: &[Occurrence], open: &[PlannedConference]) -> Result<(), Problem> {
+    let is_open = |place: i32| open.iter().any(|one| one.plan_index == Some(place));
+    if series.iter().zip(0..).all(|(one, place)| plan.left_out.contains(&one.starts) || is_open(place)) {
+        return Ok(());
+    }
+    let words = "A conference of the plan has been started already, so the plan as a whole cannot move. \
+        Move its conferences one by one, or cancel it and make a new plan.";
+    Err(Problem::new(Kind::Conflict).word("wrong_phase").detail(words))
 }
 
 /// The rows of a conference's people, each with an identifier of its own.

@@ -137,7 +137,7 @@ pub(super) struct PlanUpdate {
     /// All people instead of those who are there; who is new is invited, who is gone gets a cancellation.
     #[serde(default)]
     pub(super) participants: Option<Vec<PersonInput>>,
-    /// The first start by the clock on the wall; the whole series moves with it.
+    /// The first start by the clock on the wall; the whole series moves with it, as long as none of it has been started.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "2027-03-22T10:00")]
     pub(super) starts: Option<DateTime>,
@@ -385,7 +385,7 @@ async fn show_plan(State(state): State<AppState>, caller: Caller, PathId(id): Pa
 ///
 /// Conferences that have not been started follow, those that were moved one by one too. People are told by the plan's channels.
 #[utoipa::path(patch, path = "/plans/{id}", tag = "plans", params(("id" = uuid::Uuid, Path, description = "The plan")), request_body = PlanUpdate,
-    responses((status = OK, body = PlanView), (status = CONFLICT, description = "It is cancelled or over, or there is not enough room")))]
+    responses((status = OK, body = PlanView), (status = CONFLICT, description = "It is cancelled, over or, for another time, under way, or there is not enough room")))]
 async fn change_whole_plan(
     State(state): State<AppState>,
     caller: Caller,

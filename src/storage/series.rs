@@ -231,6 +231,12 @@ async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Re
     }
     let planned = |id: ConferenceId| rows::table.find(id).filter(rows::account.eq(account).and(rows::plan.eq(plan)).and(rows::state.eq("planned")));
     for moved in &change.moves {
+        // A reminder that was sent for this time is not sent again; at another time there is something to be reminded of.
+        let elsewhere = || planned(moved.conference).filter(rows::scheduled_at.is_distinct_from(Some(moved.scheduled_at).to_diesel()));
+        diesel::delete(plan_reminders::table.filter(plan_reminders::conference.eq_any(elsewhere().select(rows::id)))).execute(connection).await?;
+        // Nor does it matter any more why it was not started at the time before.
+        let anew = (rows::reason.eq(None::<String>), rows::lapsed_at.eq(None::<Timestamp>.to_diesel()));
+        diesel::update(elsewhere()).set(anew).execute(connection).await?;
         let set = (
             rows::scheduled_at.eq(Some(moved.scheduled_at).to_diesel()),
             rows::plan_start.eq(Some(moved.starts.to_string())),
@@ -240,7 +246,6 @@ async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Re
         if diesel::update(planned(moved.conference)).set(set).execute(connection).await? != 1 {
             return Err(PlanFault::Changed);
         }
-        diesel::delete(plan_reminders::table.filter(plan_reminders::conference.eq(moved.conference))).execute(connection).await?;
     }
     for id in &change.remove {
         if diesel::delete(planned(*id)).execute(connection).await? != 1 {
