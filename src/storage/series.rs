@@ -141,6 +141,36 @@ pub struct Places {
     pub length_minutes: u32,
     /// How many people.
     pub people: u32,
+    /// What takes none of them.
+    pub apart: Apart,
+}
+
+impl Places {
+    /// For one conference that was planned without a length.
+    #[must_use]
+    pub fn at(start: Timestamp, switches: Vec<u32>, people: u32, apart: Apart) -> Self {
+        Self { switches, starts: vec![start], length_minutes: USUAL_LENGTH.unsigned_abs(), people, apart }
+    }
+}
+
+/// What counts as not there while places are looked for: it is planned anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// All that is planned counts.
+    Nothing,
+    /// The conferences of a plan that have not been started.
+    Plan(PlanId),
+    /// One conference.
+    Conference(ConferenceId),
+}
+
+/// There is not enough room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPlaces {
+    /// When.
+    pub at: Timestamp,
+    /// How many places there are then.
+    pub free: u32,
 }
 
 /// What changes about a plan, together or not at all.
@@ -164,6 +194,10 @@ pub struct Change {
     pub quota: Quota,
     /// The room that is wanted, if any.
     pub places: Option<Places>,
+    /// The most conferences that the account may have planned, where some are added.
+    pub most_planned: i64,
+    /// The key of the request that makes a new plan.
+    pub key: Option<RequestKey>,
 }
 
 /// Why a plan was not changed. Nothing was.
@@ -176,13 +210,17 @@ pub enum PlanFault {
     #[error("more messages than the account may send")]
     OverQuota(OverQuota),
     /// There is not enough room.
-    #[error("there are {free} free places at {at}")]
-    NoPlaces {
-        /// When.
-        at: Timestamp,
-        /// How many there are.
-        free: u32,
-    },
+    #[error("there are {} free places at {}", .0.free, .0.at)]
+    NoPlaces(NoPlaces),
+    /// The account would have more planned than it may.
+    #[error("more conferences than the account may have planned")]
+    TooMany,
+    /// The same request has been made before, with this plan.
+    #[error("the plan was made before")]
+    Before(PlanId),
+    /// The key was used for another request.
+    #[error("the key was used for another request")]
+    OtherRequest,
     /// Somebody else has changed or started it meanwhile.
     #[error("the plan has changed meanwhile")]
     Changed,
@@ -204,17 +242,18 @@ pub async fn apply(connection: &mut Connection, change: Change) -> Result<(), Pl
 }
 
 async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Result<(), PlanFault> {
-    save_plan(connection, &change).await?;
-    if let Some(places) = &change.places {
-        // Two plans that are made at once do not see each other's conferences: one at a time.
-        diesel::sql_query("SELECT pg_advisory_xact_lock(7363)").execute(connection).await?;
-        for (at, free) in free_at(connection, places, Some(change.plan.id)).await? {
-            if free < places.people {
-                return Err(PlanFault::NoPlaces { at, free });
-            }
-        }
-    }
     let (account, plan) = (change.plan.account, change.plan.id);
+    // The account before everything else, as whoever plans or starts for it takes them: two that wait for each other would wait for ever.
+    accounts::table.find(account).select(accounts::id).for_no_key_update().first::<AccountId>(connection).await?;
+    if change.sequence.is_none() {
+        may_be_made(connection, &change).await?;
+    }
+    save_plan(connection, &change).await?;
+    if let Some(places) = &change.places
+        && let Some(short) = short_of_places(connection, places).await?
+    {
+        return Err(PlanFault::NoPlaces(short));
+    }
     let length = i32::try_from(change.plan.schedule.length_minutes).unwrap_or(USUAL_LENGTH);
     for addition in change.add {
         let id = addition.conference.id;
@@ -263,6 +302,21 @@ async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Re
         messages::add(connection, message, Some(change.quota)).await?.map_err(PlanFault::OverQuota)?;
     }
     Ok(())
+}
+
+/// Refuses a new plan whose request was made before, or that is more than the account may have planned.
+async fn may_be_made(connection: &mut Connection, change: &Change) -> Result<(), PlanFault> {
+    let (plan, account) = (&change.plan, change.plan.account);
+    if let Some(key) = &change.key {
+        match planning::known(connection, account, key, plan.created_at).await? {
+            Some(Known::Before(plan)) => return Err(PlanFault::Before(PlanId(plan))),
+            Some(Known::OtherRequest) => return Err(PlanFault::OtherRequest),
+            None => planning::remember(connection, account, key, plan.id.0, plan.created_at).await?,
+        }
+    }
+    let planned: i64 = rows::table.filter(rows::account.eq(account).and(rows::state.eq("planned"))).count().get_result(connection).await?;
+    let new = i64::try_from(change.add.len()).unwrap_or(i64::MAX);
+    if planned.saturating_add(new) > change.most_planned { Err(PlanFault::TooMany) } else { Ok(()) }
 }
 
 async fn save_plan(connection: &mut Connection, change: &Change) -> Result<(), PlanFault> {
@@ -331,13 +385,27 @@ pub async fn list_conferences(connection: &mut Connection, account: AccountId, p
     Ok(found.load(connection).await?)
 }
 
-/// The free places at each of the wanted times; the conferences of `except` count as not there. Crosses accounts: all share the switches.
+/// Lets nobody else look for room until the transaction ends: what is planned at once does not see each other's conferences.
+/// Taken before any conference's row is.
+pub(super) async fn lock_places(connection: &mut Connection) -> StorageResult<()> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(7363)").execute(connection).await?;
+    Ok(())
+}
+
+/// The first of the wanted times at which there is not enough room.
+pub(super) async fn short_of_places(connection: &mut Connection, places: &Places) -> StorageResult<Option<NoPlaces>> {
+    lock_places(connection).await?;
+    let free = free_at(connection, places).await?;
+    Ok(free.into_iter().find(|(_, free)| *free < places.people).map(|(at, free)| NoPlaces { at, free }))
+}
+
+/// The free places at each of the wanted times, the other wanted ones taken. Crosses accounts: all share the switches.
 ///
 /// A conference that runs now counts where the wanted time begins within its usual length.
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn free_at(connection: &mut Connection, places: &Places, except: Option<PlanId>) -> StorageResult<Vec<(Timestamp, u32)>> {
+pub async fn free_at(connection: &mut Connection, places: &Places) -> StorageResult<Vec<(Timestamp, u32)>> {
     let (Some(first), Some(last)) = (places.starts.iter().min(), places.starts.iter().max()) else { return Ok(Vec::new()) };
     let length = SignedDuration::from_mins(i64::from(places.length_minutes));
     let day = SignedDuration::from_hours(24);
@@ -351,21 +419,23 @@ pub async fn free_at(connection: &mut Connection, places: &Places, except: Optio
         .group_by(rows::id)
         .select((begins, rows::length_minutes, diesel::dsl::count(people::id.nullable())))
         .into_boxed();
-    if let Some(except) = except {
-        others = others.filter(rows::plan.is_distinct_from(except));
-    }
-    let others: Vec<(jiff_diesel::Timestamp, Option<i32>, i64)> = others.load(connection).await?;
-    let free = |at: Timestamp| {
-        let end = at.checked_add(length).unwrap_or(Timestamp::MAX);
-        let meanwhile = others.iter().filter(|(begins, minutes, _)| {
-            let begins = begins.to_jiff();
-            let minutes = i64::from(minutes.unwrap_or(USUAL_LENGTH));
-            begins < end && begins.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MAX) > at
-        });
-        let sizes: Vec<u32> = meanwhile.map(|(.., size)| u32::try_from(*size).unwrap_or(u32::MAX)).collect();
-        free_places(&places.switches, &sizes)
+    others = match places.apart {
+        Apart::Nothing => others,
+        Apart::Plan(plan) => others.filter(rows::plan.is_distinct_from(plan).or(rows::state.ne("planned"))),
+        Apart::Conference(conference) => others.filter(rows::id.ne(conference)),
     };
-    Ok(places.starts.iter().map(|at| (*at, free(*at))).collect())
+    let others: Vec<(jiff_diesel::Timestamp, Option<i32>, i64)> = others.load(connection).await?;
+    let free = |wanted: usize, at: Timestamp| {
+        let end = at.checked_add(length).unwrap_or(Timestamp::MAX);
+        let is_meanwhile = |begins: Timestamp, length| begins < end && begins.checked_add(length).unwrap_or(Timestamp::MAX) > at;
+        let meanwhile = others
+            .iter()
+            .filter(|(begins, minutes, _)| is_meanwhile(begins.to_jiff(), SignedDuration::from_mins(i64::from(minutes.unwrap_or(USUAL_LENGTH)))));
+        let beside = places.starts.iter().enumerate().filter(|(other, begins)| *other != wanted && is_meanwhile(**begins, length));
+        let sizes = meanwhile.map(|(.., size)| u32::try_from(*size).unwrap_or(u32::MAX)).chain(beside.map(|_| places.people));
+        free_places(&places.switches, &sizes.collect::<Vec<u32>>())
+    };
+    Ok(places.starts.iter().enumerate().map(|(wanted, at)| (*at, free(wanted, *at))).collect())
 }
 
 /// A planned conference that the service is to start by itself.
