@@ -27,6 +27,7 @@ month = { $month ->
    *[12] December
 }
 long-date = { $weekday }, { $day } { $month } { $year }
+time-and-zone = { $time } ({ $zone })
 
 ## Counts
 
@@ -84,7 +85,7 @@ evidence-switch-record = The end of this leg is taken from the switch’s record
 evidence-snapshot = The end of this leg was not seen; it counts as over when it was last known to be up. Nothing is charged past that.
 evidence-proof-of-life = The link to the switch was down; the leg counts as over when it was last known to be up. Nothing is charged past that.
 
-## Why a conference ended or failed
+## Why a conference ended or failed, or was not started at its time
 
 reason-convener-left = It ended when the convener’s call ended.
 reason-ended-by-convener = The convener ended it from the web.
@@ -101,6 +102,12 @@ reason-convener-invalid-number = The convener’s number is wrong, so nobody els
 reason-convener-congested = The network to the convener was busy, so nobody else was called.
 reason-convener-not-accepted = The call to the convener was not accepted, so nobody else was called.
 reason-convener-failed = The convener could not be connected, so nobody else was called.
+reason-not-started = At its time no switch was available, or the service itself was not.
+reason-account-disabled = The account is locked; ask the operator.
+reason-spend-reached = What may be spent in a day was spent.
+reason-number-not-allowed = One of the numbers may not be called from this account.
+reason-line-gone = The line of this account is no longer in the operator’s network; ask the operator.
+reason-too-many-conferences = As many conferences ran already as may.
 
 ## Report
 
@@ -220,3 +227,6 @@ cancellation-sms = The conference { $title }, { $date } at { $time }, is cancell
 reminder-sms = Reminder: conference { $title }, { $date } at { $time }.
 sms-access-number = Number to call: { $number }.
 sms-code = Code: { $code }.
+lapse-subject = Not started: { $title }, { $date } at { $time }
+lapse-text = The telephone conference was not started at its time, and nobody was called.
+lapse-advice = It is still planned: start it from the web, give it another time, or cancel it, so that those who were invited are told.

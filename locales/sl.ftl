@@ -29,6 +29,7 @@ month = { $month ->
    *[12] december
 }
 long-date = { $weekday }, { $day }. { $month } { $year }
+time-and-zone = { $time } ({ $zone })
 
 ## Counts
 
@@ -93,7 +94,7 @@ evidence-switch-record = Konec zveze je vzet iz zapisa centrale.
 evidence-snapshot = Konca zveze nismo videli; velja zadnji trenutek, ko je dokazano trajala. Po njem ni zaračunano nič.
 evidence-proof-of-life = Povezava s centralo je bila prekinjena; velja zadnji trenutek, ko je zveza dokazano trajala. Po njem ni zaračunano nič.
 
-## Why a conference ended or failed
+## Why a conference ended or failed, or was not started at its time
 
 reason-convener-left = Končala se je, ko se je končal klic sklicatelja.
 reason-ended-by-convener = Sklicatelj jo je končal s spleta.
@@ -110,6 +111,12 @@ reason-convener-invalid-number = Številka sklicatelja je napačna, zato nismo p
 reason-convener-congested = Omrežje do sklicatelja je bilo zasedeno, zato nismo poklicali nikogar drugega.
 reason-convener-not-accepted = Klic sklicatelju ni bil potrjen, zato nismo poklicali nikogar drugega.
 reason-convener-failed = Zveze s sklicateljem ni bilo mogoče vzpostaviti, zato nismo poklicali nikogar drugega.
+reason-not-started = Ob njenem času ni bila na voljo nobena centrala ali pa storitev sama.
+reason-account-disabled = Račun je zaklenjen; obrnite se na operaterja.
+reason-spend-reached = Dnevni znesek, ki se sme porabiti, je bil porabljen.
+reason-number-not-allowed = Ene od številk s tega računa ni dovoljeno klicati.
+reason-line-gone = Priključka tega računa ni več v omrežju operaterja; obrnite se na operaterja.
+reason-too-many-conferences = Potekalo je že toliko konferenc, kolikor jih sme.
 
 ## Report
 
@@ -229,3 +236,6 @@ cancellation-sms = Telekonferenca { $title }, { $date } ob { $time }, je odpoved
 reminder-sms = Opomnik: telekonferenca { $title }, { $date } ob { $time }.
 sms-access-number = Klicna številka { $number }.
 sms-code = Koda { $code }.
+lapse-subject = Ni začeta: { $title }, { $date } ob { $time }
+lapse-text = Telekonferenca se ob svojem času ni začela in nihče ni bil poklican.
+lapse-advice = Še vedno je načrtovana: začnite jo s spleta, prestavite jo ali odpovejte, da povabljeni izvejo.

@@ -169,7 +169,7 @@ pub struct RunningCost {
 pub struct ConferenceHead {
     /// `planned`, `calling_convener`, `running`, `closing`, `ended`, `failed`.
     pub state: String,
-    /// Why it ends, ended or failed.
+    /// Why it ends, ended or failed; of a planned one, why the service could not start it at its time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When Start was pressed.

@@ -47,6 +47,8 @@ pub struct Recipient {
     pub email: Option<String>,
     /// The person's own code.
     pub code: Option<String>,
+    /// Is told by mail alone, though a short message could be sent.
+    pub by_mail_only: bool,
 }
 
 /// A time as people in a time zone and a language write it.
@@ -58,6 +60,8 @@ pub struct When {
     pub long_date: String,
     /// Such as `9:30`.
     pub time: String,
+    /// The same with the zone: `9:30 (Europe/London)`.
+    pub time_and_zone: String,
 }
 
 impl When {
@@ -76,7 +80,17 @@ impl When {
             Language::Sl => (format!("{day}. {month}. {year}"), format!("{weekday}, {day}. {month_name} {year}")),
             Language::En => (format!("{day} {month_name} {year}"), format!("{weekday}, {day} {month_name} {year}")),
         };
-        Self { date, long_date, time: format!("{}:{:02}{utc}", local.hour(), local.minute()) }
+        let time = format!("{}:{:02}{utc}", local.hour(), local.minute());
+        let time_and_zone =
+            if known { words.with("time-and-zone", &[("time", time.as_str().into()), ("zone", time_zone.into())]) } else { time.clone() };
+        Self { date, long_date, time, time_and_zone }
+    }
+
+    /// A time for people who take every time for one in their convener's zone, `usual`: another zone is named.
+    #[must_use]
+    pub fn beside(at: Timestamp, time_zone: &str, usual: &str, language: Language) -> Self {
+        let when = Self::of(at, time_zone, language);
+        if time_zone == usual { when } else { Self { time: when.time_and_zone.clone(), ..when } }
     }
 }
 
@@ -102,10 +116,10 @@ impl Desk {
         }
     }
 
-    /// Whether a person can be sent short messages: a gateway serves the number.
+    /// Whether a person can be sent short messages: a gateway serves the number, and he is not to be left out.
     #[must_use]
     pub fn can_text(&self, person: &Recipient) -> bool {
-        person.phone.starts_with('+') && self.gateways.for_number(&person.phone).is_some()
+        !person.by_mail_only && person.phone.starts_with('+') && self.gateways.for_number(&person.phone).is_some()
     }
 
     /// A text as the gateway of this number will send it.
@@ -182,5 +196,30 @@ mod tests {
         let en = When::of(at, "Nowhere/Nothing", Language::En);
         assert_eq!((en.date.as_str(), en.time.as_str()), ("28 March 2027", "7:05 UTC"));
         assert_eq!(en.long_date, "Sunday, 28 March 2027");
+        assert_eq!(en.time_and_zone, "7:05 UTC");
+    }
+
+    #[test]
+    fn another_zone_than_the_conveners_is_named() {
+        let at: Timestamp = "2027-03-28T07:05:00Z".parse().unwrap();
+        let when = |zone| When::beside(at, zone, "Europe/Ljubljana", Language::Sl);
+        assert_eq!((when("Europe/London").time.as_str(), when("Europe/Ljubljana").time.as_str()), ("8:05 (Europe/London)", "9:05"));
+        assert_eq!(when("Europe/Ljubljana").time_and_zone, "9:05 (Europe/Ljubljana)");
+    }
+
+    #[test]
+    fn the_convener_keeps_his_number_and_gets_no_short_message() {
+        let config = "name = \"a\"\nkind = \"kannel\"\nurl = \"http://127.0.0.1:1/\"\nusername = \"u\"\nsecret = \"s\"";
+        let gateways = Gateways::new(&[toml::from_str(config).unwrap()], "http://127.0.0.1:1").unwrap();
+        let desk = Desk { gateways, ..Desk::default() };
+        let person = |by_mail_only| Recipient {
+            id: ParticipantId::fresh(),
+            name: "Ana".into(),
+            phone: "+38659900001".into(),
+            email: None,
+            code: None,
+            by_mail_only,
+        };
+        assert_eq!((desk.can_text(&person(false)), desk.can_text(&person(true))), (true, false));
     }
 }

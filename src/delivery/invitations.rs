@@ -60,13 +60,14 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The first start that people hear of.
-    fn first(&self, plan: &Plan) -> Option<Timestamp> {
+    /// The first start that people hear of: of a series under way the next one.
+    fn first(&self, plan: &Plan, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::One { at, .. } => Some(*at),
             Self::Whole { series, moved } => {
                 let kept = series.iter().filter(|one| !plan.left_out.contains(&one.starts));
-                kept.map(|one| moved.iter().find(|(starts, _)| *starts == one.starts).map_or(one.at, |(_, at)| *at)).min()
+                let starts = kept.map(|one| moved.iter().find(|(starts, _)| *starts == one.starts).map_or(one.at, |(_, at)| *at));
+                starts.min_by_key(|at| (*at < now, *at))
             }
         }
     }
@@ -84,8 +85,8 @@ pub fn tell(
     stamp: Timestamp,
 ) -> Vec<NewDelivery> {
     let language: Language = account.language.parse().unwrap_or_default();
-    let Some(at) = scope.first(plan) else { return Vec::new() };
-    let when = When::of(at, &plan.schedule.time_zone, language);
+    let Some(at) = scope.first(plan, stamp) else { return Vec::new() };
+    let when = When::beside(at, &plan.schedule.time_zone, &account.time_zone, language);
     let teller = Teller { desk, plan, account, purpose, scope, language, words: Words::of(language), when, stamp };
     let mut deliveries = Vec::new();
     for person in people {
@@ -164,7 +165,7 @@ impl Teller<'_> {
 
     fn facts(&self, person: &Recipient) -> Vec<(String, String)> {
         let fact = |id: &str, value: String| (self.words.text(id), value);
-        let mut facts = vec![fact("plan-when", format!("{}, {}", self.when.long_date, self.when.time))];
+        let mut facts = vec![fact("plan-when", format!("{}, {}", self.when.long_date, self.when.time_and_zone))];
         if let (Scope::Whole { series, .. }, Some(repeat)) = (self.scope, self.plan.schedule.repeat) {
             let id = match repeat.every {
                 Every::Week => "plan-repeats-week",

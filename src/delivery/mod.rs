@@ -9,6 +9,7 @@
 mod access;
 mod desk;
 mod invitations;
+mod lapse;
 mod letter;
 mod mail;
 mod outward;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub use access::access_number_for;
 pub use desk::{Desk, Recipient, When};
 pub use invitations::{Purpose, Scope, tell};
+pub use lapse::lapsed;
 pub use letter::{Branding, Letter};
 pub use mail::{MailAttachment, MailCalendar, MailContent, MailError, MailMessage};
 pub use outward::{Reach, UrlError, check_resolved, check_url, client, http_client, install_crypto, is_public};

@@ -16,6 +16,7 @@ use super::check::Checks;
 use super::contacts::page_limit;
 use super::extract::{JsonBody, KeyedBody, PathId, PathIds, QueryOf};
 use super::people::{PersonInput, check_people};
+use super::planner::key_is_taken;
 use super::problem::{Kind, Problem};
 use super::state::AppState;
 use crate::clock;
@@ -25,7 +26,8 @@ use crate::runtime::Limits;
 use crate::storage::accounts::Account;
 use crate::storage::conferences::{self, NewConference};
 use crate::storage::participants::{self, Participant};
-use crate::storage::plans::{self, Planned};
+use crate::storage::plans::{self, Added, Planned};
+use crate::storage::series::{Apart, Places};
 use crate::storage::{Connection, series};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -82,13 +84,19 @@ fn check_time(checks: &mut Checks, scheduled_at: Option<Timestamp>, now: Timesta
     }
 }
 
+/// The places that a conference for a date wants; at its start a switch is looked for, whatever was planned.
+fn places_at(state: &AppState, scheduled_at: Option<Timestamp>, now: Timestamp, people: usize, apart: Apart) -> Option<Places> {
+    let at = scheduled_at.filter(|at| *at > now)?;
+    Some(Places::at(at, state.runtime.capacities(), u32::try_from(people).unwrap_or(u32::MAX), apart))
+}
+
 /// Plan a conference
 ///
 /// Nobody is called before it is started.
 /// A request that is sent again with the same `Idempotency-Key` within 24 hours plans nothing twice and answers with the conference of the first.
 #[utoipa::path(post, path = "/conferences", tag = "conferences", request_body = ConferenceInput,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 200 characters that the sender chooses for this request")),
-    responses((status = CREATED, body = ConferenceView), (status = CONFLICT, description = "As many are planned as may be")))]
+    responses((status = CREATED, body = ConferenceView), (status = CONFLICT, description = "As many are planned as may be, or there is not enough room at that time")))]
 async fn plan_conference(
     State(state): State<AppState>,
     caller: Caller,
@@ -128,13 +136,12 @@ async fn plan_conference(
         created_at: now,
         participants: roster.map(|(person, place)| Participant::of(id, place, person)).collect(),
     };
-    let id = match plans::plan(&mut *state.pool.get().await?, caller.account, conference, i64::from(most_planned), key).await? {
+    let places = places_at(&state, input.scheduled_at, now, conference.participants.len(), Apart::Nothing);
+    let id = match plans::plan(&mut *state.pool.get().await?, caller.account, conference, i64::from(most_planned), key, places).await? {
         Planned::New => id,
         Planned::Before(id) => id,
-        Planned::OtherRequest => {
-            let words = "this key was used for another request within the last 24 hours";
-            return Err(Problem::field("Idempotency-Key", "conflict", words));
-        }
+        Planned::OtherRequest => return Err(key_is_taken()),
+        Planned::NoPlaces(short) => return Err(short.into()),
         Planned::TooMany => {
             let words = format!("{most_planned} conferences are planned already, which is the limit");
             return Err(Problem::new(Kind::Conflict).word("too_many_planned").detail(words));
@@ -191,7 +198,7 @@ pub(super) struct ConferenceSummary {
     title: String,
     /// `planned`, `calling_convener`, `running`, `closing`, `ended`, `failed`.
     state: String,
-    /// Why it ended or failed.
+    /// Why it ended or failed; of a planned one, why the service could not start it at its time.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// When it was made.
@@ -293,7 +300,7 @@ async fn not_planned(state: &AppState, caller: &Caller, id: ConferenceId) -> Pro
 /// Change a planned conference
 #[utoipa::path(patch, path = "/conferences/{id}", tag = "conferences", params(("id" = uuid::Uuid, Path, description = "The conference")),
     request_body = PlanChange,
-    responses((status = OK, body = ConferenceView), (status = CONFLICT, description = "It has been started")))]
+    responses((status = OK, body = ConferenceView), (status = CONFLICT, description = "It has been started, or there is not enough room at that time")))]
 async fn change_plan(
     State(state): State<AppState>,
     caller: Caller,
@@ -308,10 +315,13 @@ async fn change_plan(
     let plan = conferences::lookup(&mut connection, caller.account, id).await?.ok_or_else(Problem::not_found)?;
     let title = title.unwrap_or(plan.title);
     let scheduled_at = change.scheduled_at.unwrap_or(plan.scheduled_at);
+    let mut places = None;
     if scheduled_at != plan.scheduled_at {
         guard_plan(&mut connection, &caller, id).await?;
+        let people = participants::count(&mut connection, caller.account, &[id]).await?.first().map_or(0, |(_, count)| *count);
+        places = places_at(&state, scheduled_at, clock::now(), usize::try_from(people).unwrap_or(0), Apart::Conference(id));
     }
-    let changed = conferences::change_plan(&mut connection, caller.account, id, &title, scheduled_at).await?;
+    let changed = plans::change(&mut connection, caller.account, id, (&title, scheduled_at), places).await??;
     drop(connection);
     if !changed {
         return Err(not_planned(&state, &caller, id).await);
@@ -320,11 +330,11 @@ async fn change_plan(
     Ok(Json(state.runtime.view(caller.account, id).await?))
 }
 
-/// Whose people were invited is moved and cancelled by its plan, so that they are told.
+/// A conference whose people were invited is moved, cancelled and gets others by its plan, so that they are told.
 async fn guard_plan(connection: &mut Connection, caller: &Caller, id: ConferenceId) -> Result<(), Problem> {
     match series::of_conference(connection, caller.account, id).await? {
         Some(plan) => {
-            let words = format!("It belongs to the plan {0}: use /plans/{0}/conferences/{id}, so that people are told.", plan.id);
+            let words = format!("It belongs to the plan {0}: use /plans/{0} or /plans/{0}/conferences/{id}, so that people are told.", plan.id);
             Err(Problem::new(Kind::Conflict).word("belongs_to_plan").detail(words))
         }
         None => Ok(()),
@@ -363,9 +373,10 @@ async fn start_conference(
 /// Add a participant
 ///
 /// Before the start he is only added; while the conference runs he is also called.
+/// The people of a plan are changed by the plan, so that they are told.
 #[utoipa::path(post, path = "/conferences/{id}/participants", tag = "conferences", params(("id" = uuid::Uuid, Path, description = "The conference")),
     request_body = PersonInput,
-    responses((status = CREATED, body = ParticipantView), (status = CONFLICT, description = "It is over, or full")))]
+    responses((status = CREATED, body = ParticipantView), (status = CONFLICT, description = "It is over, full or of a plan, or there is not enough room")))]
 async fn add_participant(
     State(state): State<AppState>,
     caller: Caller,
@@ -381,20 +392,24 @@ async fn add_participant(
     let person = people.into_iter().next().ok_or(Problem::new(Kind::Internal))?;
     let person_id = person.id;
     if plan.state == "planned" {
+        guard_plan(&mut connection, &caller, id).await?;
         let most = most_participants(&state, &account);
         // Not the convener; its place on the roster is the next one.
         let row = Participant { convener: false, ..Participant::of(id, 0, person.clone()) };
-        let have = participants::count(&mut connection, caller.account, &[id]).await?.first().map_or(0, |(_, count)| *count);
-        if usize::try_from(have).is_ok_and(|have| have >= most) {
-            return Err(Problem::new(Kind::Conflict).word("full").detail(format!("the conference may hold {most} participants")));
+        // How many people there are is counted when nobody else can be added.
+        let places = places_at(&state, plan.scheduled_at, clock::now(), 0, Apart::Conference(id));
+        match plans::add_person(&mut connection, caller.account, row, i64::try_from(most).unwrap_or(i64::MAX), places).await? {
+            Added::Yes => {
+                drop(connection);
+                state.was_edited(id);
+                let view = state.runtime.view(caller.account, id).await?;
+                return created(view, person_id);
+            }
+            Added::Full => return Err(Problem::new(Kind::Conflict).word("full").detail(format!("the conference may hold {most} participants"))),
+            Added::NoPlaces(short) => return Err(short.into()),
+            // It was started in this very moment: then its owner adds the person.
+            Added::NotPlanned => {}
         }
-        if participants::add(&mut connection, caller.account, row).await?.is_some() {
-            drop(connection);
-            state.was_edited(id);
-            let view = state.runtime.view(caller.account, id).await?;
-            return created(view, person_id);
-        }
-        // It was started in this very moment: then its owner adds the person.
     }
     drop(connection);
     let view = state.runtime.control(caller.account, id, Control::Add { participant: person }).await?;
@@ -412,16 +427,22 @@ pub(super) fn participant_of(view: ConferenceView, person: ParticipantId) -> Res
 
 /// Delete a participant
 ///
-/// Of a planned conference; in a running one use `remove`. The convener cannot be deleted.
+/// Of a planned conference; in a running one use `remove`. The convener cannot be deleted, and people of a plan are changed by the plan.
 #[utoipa::path(delete, path = "/conferences/{id}/participants/{pid}", tag = "conferences",
     params(("id" = uuid::Uuid, Path, description = "The conference"), ("pid" = uuid::Uuid, Path, description = "The participant")),
-    responses((status = NO_CONTENT, description = "The participant is gone"), (status = CONFLICT, description = "It has been started, or this is the convener")))]
+    responses((status = NO_CONTENT, description = "The participant is gone"), (status = CONFLICT, description = "It has been started, or is of a plan, or this is the convener")))]
 async fn delete_participant(
     State(state): State<AppState>,
     caller: Caller,
     PathIds(id, pid): PathIds<ConferenceId, ParticipantId>,
 ) -> Result<StatusCode, Problem> {
-    let removed = participants::remove(&mut *state.pool.get().await?, caller.account, id, pid).await?;
+    let mut connection = state.pool.get().await?;
+    let plan = conferences::lookup(&mut connection, caller.account, id).await?.ok_or_else(Problem::not_found)?;
+    if plan.state == "planned" {
+        guard_plan(&mut connection, &caller, id).await?;
+    }
+    let removed = participants::remove(&mut connection, caller.account, id, pid).await?;
+    drop(connection);
     if removed {
         state.was_edited(id);
         return Ok(StatusCode::NO_CONTENT);

@@ -15,7 +15,7 @@ use super::problem::{Kind, Problem};
 use super::state::AppState;
 use crate::clock;
 use crate::delivery::sms::{DeliveryReport, ReportRefusal, Subject, read_report};
-use crate::storage::messages::{self, Reported};
+use crate::storage::messages::{self, Reported, ReportedJob};
 
 /// The biggest report, in bytes.
 const REPORT_LIMIT: usize = 16 * 1024;
@@ -90,10 +90,12 @@ async fn take(state: &AppState, gateway: &str, fields: BTreeMap<String, String>,
         DeliveryReport::Failed { reason } => ("failed", Reported { state: Some("failed"), reason: Some(reason) }),
     };
     let job = match subject {
-        Subject::Job(id) => Ok(id),
-        Subject::Remote(id) => Err(id),
+        Subject::Job(id) => ReportedJob::Job(id),
+        Subject::Remote(id) => ReportedJob::Remote { kept: gateway.remote_id(&id), id },
     };
-    let noted = messages::note_report(&mut *state.pool.get().await?, job, reported, clock::now()).await?;
+    // A gateway speaks of the messages that go through it, and of no other's.
+    let is_its = |number: &str| state.desk.gateways.for_number(number).is_some_and(|serves| serves.name() == gateway.name());
+    let noted = messages::note_report(&mut *state.pool.get().await?, job, is_its, reported, clock::now()).await?;
     metrics::counter!("sklic_delivery_reports_total", "gateway" => gateway.name().to_owned(), "state" => word).increment(1);
     if noted { Ok(Json(ReportTaken { taken: true })) } else { Err(Problem::not_found()) }
 }

@@ -25,7 +25,7 @@ use crate::report::Words;
 use crate::storage::accounts::Account;
 use crate::storage::conferences::Conference;
 use crate::storage::messages::{self, NewDelivery, NewMessage, OverQuota, Quota};
-use crate::storage::{Connection, conferences, participants};
+use crate::storage::{Connection, conferences, participants, series};
 
 /// The longest text, in characters.
 const TEXT_LENGTH: usize = 2_000;
@@ -211,6 +211,9 @@ async fn draft(state: &AppState, caller: &Caller, id: ConferenceId, input: &Mess
         return Err(Problem::new(Kind::Internal));
     }
     let everybody = recipients_of(&mut connection, &conference).await?;
+    // People know its time as their invitation has told it.
+    let plan = series::of_conference(&mut connection, caller.account, id).await?;
+    let time_zone = plan.map_or_else(|| account.time_zone.clone(), |plan| plan.schedule.time_zone);
     drop(connection);
     let people = chosen(&mut checks, everybody, input.participants.as_deref());
     if people.len() > most {
@@ -220,7 +223,7 @@ async fn draft(state: &AppState, caller: &Caller, id: ConferenceId, input: &Mess
     }
     checks.done()?;
     let language: Language = account.language.parse().unwrap_or_default();
-    let when = conference.scheduled_at.map(|at| When::of(at, &account.time_zone, language));
+    let when = conference.scheduled_at.map(|at| When::beside(at, &time_zone, &account.time_zone, language));
     let subject = subject.unwrap_or_else(|| Words::of(language).with("message-subject", &[("title", conference.title.as_str().into())]));
     let values = |person: &Recipient| state.desk.values(person, &conference.title, &account.name, when.as_ref());
     let people = people.into_iter().map(|person| (values(&person), person)).map(|(values, person)| (person, values)).collect();
@@ -283,6 +286,7 @@ pub(super) async fn recipients_of(connection: &mut Connection, conference: &Conf
         name: person.name,
         phone: person.phone,
         email: person.email,
+        by_mail_only: false,
     };
     Ok(people.map(recipient).collect())
 }

@@ -16,11 +16,13 @@ use crate::conference::NewParticipant;
 use crate::delivery::{Purpose, Recipient, Scope, tell};
 use crate::ids::{ConferenceId, ContactId, MessageId, ParticipantId, PlanId};
 use crate::planning::{Occurrence, Repeat, RepeatEnd, Schedule, ScheduleError};
+use crate::runtime::Limits;
 use crate::storage::accounts::Account;
 use crate::storage::conferences::NewConference;
 use crate::storage::messages::NewMessage;
 use crate::storage::participants::Participant;
-use crate::storage::series::{self, Addition, Change, Move, Places, Plan, PlanFault, PlannedConference};
+use crate::storage::plans::RequestKey;
+use crate::storage::series::{self, Addition, Apart, Change, Move, NoPlaces, Places, Plan, PlanFault, PlannedConference};
 use crate::storage::{Connection, contacts, participants};
 
 impl From<PlanFault> for Problem {
@@ -28,14 +30,30 @@ impl From<PlanFault> for Problem {
         match fault {
             PlanFault::Storage(error) => error.into(),
             PlanFault::OverQuota(over) => over_quota(over),
-            PlanFault::NoPlaces { at, free } => {
-                Self::new(Kind::Conflict).word("no_places").detail(format!("At {at} there are only {free} free places. Nothing was planned."))
-            }
+            PlanFault::NoPlaces(short) => short.into(),
+            PlanFault::TooMany => Self::new(Kind::Conflict)
+                .word("too_many_planned")
+                .detail("More conferences would be planned than the account may have. Nothing was planned."),
+            PlanFault::OtherRequest => key_is_taken(),
+            // Whoever makes plans answers with it.
+            PlanFault::Before(_) => Self::new(Kind::Internal),
             PlanFault::Changed => {
                 Self::new(Kind::Conflict).word("changed").detail("The plan was changed, started or cancelled meanwhile. Look at it again.")
             }
         }
     }
+}
+
+impl From<NoPlaces> for Problem {
+    fn from(short: NoPlaces) -> Self {
+        let words = format!("At {} there are only {} free places. Nothing was planned.", short.at, short.free);
+        Self::new(Kind::Conflict).word("no_places").detail(words)
+    }
+}
+
+/// The problem of a request whose key was used for another one.
+pub(super) fn key_is_taken() -> Problem {
+    Problem::field("Idempotency-Key", "conflict", "this key was used for another request within the last 24 hours")
 }
 
 /// What a change is made from: the account, and the plan as it is.
@@ -55,10 +73,11 @@ pub(super) struct PlanDraft {
 }
 
 impl PlanDraft {
-    /// How many people it has, and the room at each of its times; the conferences of `except` take none.
-    pub(super) async fn room(&self, connection: &mut Connection, except: Option<PlanId>) -> Result<(u32, Vec<CheckedOccurrence>), Problem> {
-        let Some(places) = &self.change.places else { return Ok((0, Vec::new())) };
-        let free = series::free_at(connection, places, except).await?;
+    /// How many people it has, and the room at each of its times beside what is not `apart`.
+    pub(super) async fn room(&self, connection: &mut Connection, apart: Apart) -> Result<(u32, Vec<CheckedOccurrence>), Problem> {
+        let Some(places) = self.change.places.clone() else { return Ok((0, Vec::new())) };
+        let places = Places { apart, ..places };
+        let free = series::free_at(connection, &places).await?;
         let checked = |(one, (scheduled_at, free_places)): (&Occurrence, (Timestamp, u32))| CheckedOccurrence {
             starts: one.starts,
             scheduled_at,
@@ -93,8 +112,8 @@ impl<'a> Draft<'a> {
         Ok((plan, conferences.iter().filter(|one| one.state == "planned").collect()))
     }
 
-    /// A new plan.
-    pub(super) async fn make(self, input: PlanInput) -> Result<PlanDraft, Problem> {
+    /// A new plan, made once under the key of its request.
+    pub(super) async fn make(self, input: PlanInput, key: Option<RequestKey>) -> Result<PlanDraft, Problem> {
         let mut checks = Checks::default();
         let title = checks.name("title", &input.title);
         let agenda = checks.note("agenda", input.agenda.as_deref()).unwrap_or_default();
@@ -135,7 +154,7 @@ impl<'a> Draft<'a> {
         let whole = Scope::Whole { series: occurrences.clone(), moved: Vec::new() };
         let message = self.message(&plan, Purpose::Invitation, &whole, &self.with_convener(recipients));
         let places = self.places(&plan, occurrences.iter().map(|one| one.at).collect(), people.len());
-        let change = Change { add, places: Some(places), ..self.no_change(plan, None, vec![message]) };
+        let change = Change { add, places: Some(places), key, ..self.no_change(plan, None, vec![message]) };
         Ok(PlanDraft { change, lacking, occurrences })
     }
 
@@ -176,6 +195,7 @@ impl<'a> Draft<'a> {
         // What was cancelled one by one has its place in the series; elsewhere the series is another.
         let left_out: Vec<DateTime> = if in_time {
             let old_series = old.schedule.occurrences().unwrap_or_default();
+            refuse_begun(&old, &old_series, &open)?;
             let place = |starts: &DateTime| old_series.iter().position(|one| one.starts == *starts);
             old.left_out.iter().filter_map(|starts| occurrences.get(place(starts)?).map(|one| one.starts)).collect()
         } else {
@@ -221,9 +241,10 @@ impl<'a> Draft<'a> {
         let mut told = vec![says(Purpose::Change, &self.with_convener(stay)), says(Purpose::Invitation, &new)];
         told.push(self.message(&Plan { channels: old.channels.clone(), ..plan.clone() }, Purpose::Cancellation, &scope, &gone));
         let rows = new_people.as_ref().map(|people| open.iter().map(|one| (one.id, rows(one.id, people))).collect());
-        let places = self.places(&plan, checked.iter().map(|one| one.scheduled_at).collect(), people.len());
-        let change =
-            Change { moves: checked, people: rows.unwrap_or_default(), places: Some(places), ..self.no_change(plan, Some(old.sequence), told) };
+        // What takes no more room than before is not refused for want of it: switches may have gone meanwhile.
+        let takes_more = in_time || plan.schedule.length_minutes > old.schedule.length_minutes || people.len() > before.len();
+        let places = takes_more.then(|| self.places(&plan, checked.iter().map(|one| one.scheduled_at).collect(), people.len()));
+        let change = Change { moves: checked, people: rows.unwrap_or_default(), places, ..self.no_change(plan, Some(old.sequence), told) };
         Ok(PlanDraft { change, lacking, occurrences })
     }
 
@@ -258,8 +279,7 @@ impl<'a> Draft<'a> {
         let scope = Scope::One { starts: series_start, at };
         let message = self.message(&plan, Purpose::Change, &scope, &self.with_convener(people));
         // The others of the series are where they were.
-        let mut places = self.places(&plan, vec![at], members.len());
-        places.starts = vec![at];
+        let places = Places { apart: Apart::Conference(one.id), ..self.places(&plan, vec![at], members.len()) };
         let moves = vec![Move { conference: one.id, scheduled_at: at, starts: series_start }];
         Ok(Change { moves, places: Some(places), ..self.no_change(plan, Some(old.sequence), vec![message]) })
     }
@@ -299,6 +319,8 @@ impl<'a> Draft<'a> {
             messages: messages.into_iter().filter(|message| !message.deliveries.is_empty()).collect(),
             quota: quota(self.state),
             places: None,
+            most_planned: i64::from(Limits::of(&self.state.rules, &self.account).max_planned),
+            key: None,
         }
     }
 
@@ -371,6 +393,7 @@ impl<'a> Draft<'a> {
             phone: person.phone.clone(),
             email: person.email.clone(),
             code: code(person.contact),
+            by_mail_only: false,
         };
         Ok(people.iter().map(recipient).collect())
     }
@@ -380,9 +403,10 @@ impl<'a> Draft<'a> {
         let convener = Recipient {
             id: ParticipantId::fresh(),
             name: self.account.name.clone(),
-            phone: String::new(),
+            phone: self.account.phone.clone(),
             email: Some(self.account.email.clone()),
             code: None,
+            by_mail_only: true,
         };
         std::iter::once(convener).chain(people).collect()
     }
@@ -426,7 +450,8 @@ impl<'a> Draft<'a> {
 
     fn places(&self, plan: &Plan, starts: Vec<Timestamp>, others: usize) -> Places {
         let people = u32::try_from(others + 1).unwrap_or(u32::MAX);
-        Places { switches: self.state.runtime.capacities(), starts, length_minutes: plan.schedule.length_minutes, people }
+        let apart = Apart::Plan(plan.id);
+        Places { switches: self.state.runtime.capacities(), starts, length_minutes: plan.schedule.length_minutes, people, apart }
     }
 
     fn addition(&self, plan: &Plan, one: &Occurrence, index: i32, people: &[NewParticipant]) -> Addition {
@@ -444,6 +469,18 @@ impl<'a> Draft<'a> {
         };
         Addition { conference, starts: one.starts, index }
     }
+}
+
+/// Refuses another time for a series of which a conference has taken place or goes on: people would be told of one in its place that there
+/// is not. Each place must be open or called off; what has been erased meanwhile is neither.
+fn refuse_begun(plan: &Plan, series: &[Occurrence], open: &[PlannedConference]) -> Result<(), Problem> {
+    let is_open = |place: i32| open.iter().any(|one| one.plan_index == Some(place));
+    if series.iter().zip(0..).all(|(one, place)| plan.left_out.contains(&one.starts) || is_open(place)) {
+        return Ok(());
+    }
+    let words = "A conference of the plan has been started already, so the plan as a whole cannot move. \
+        Move its conferences one by one, or cancel it and make a new plan.";
+    Err(Problem::new(Kind::Conflict).word("wrong_phase").detail(words))
 }
 
 /// The rows of a conference's people, each with an identifier of its own.

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::contacts::page_limit;
-use super::extract::{JsonBody, PathId, PathIds, QueryOf};
+use super::extract::{JsonBody, KeyedBody, PathId, PathIds, QueryOf};
 use super::message_views::{MessageList, view as message_view};
 use super::messages::{Lacking, MessageChannel};
 use super::people::PersonInput;
@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::state::AppState;
 use crate::ids::{ConferenceId, PlanId};
 use crate::planning::{Every, RepeatEnd};
-use crate::storage::series::{self, Plan, PlannedConference};
+use crate::storage::series::{self, Apart, Plan, PlanFault, PlannedConference};
 use crate::storage::{Connection, messages};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -137,7 +137,7 @@ pub(super) struct PlanUpdate {
     /// All people instead of those who are there; who is new is invited, who is gone gets a cancellation.
     #[serde(default)]
     pub(super) participants: Option<Vec<PersonInput>>,
-    /// The first start by the clock on the wall; the whole series moves with it.
+    /// The first start by the clock on the wall; the whole series moves with it, as long as none of it has been started.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "2027-03-22T10:00")]
     pub(super) starts: Option<DateTime>,
@@ -287,17 +287,24 @@ async fn shown(connection: &mut Connection, plan: Plan, skipped: Vec<Lacking>) -
 /// Make a plan
 ///
 /// Plans the conferences and invites the people, all or nothing. There must be room at each of the times.
+/// A request that is sent again with the same `Idempotency-Key` within 24 hours plans nothing twice and answers with the plan of the first.
 #[utoipa::path(post, path = "/plans", tag = "plans", request_body = PlanInput,
-    responses((status = CREATED, body = PlanView), (status = CONFLICT, description = "There is not enough room at one of the times")))]
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 200 characters that the sender chooses for this request")),
+    responses((status = CREATED, body = PlanView),
+        (status = CONFLICT, description = "There is not enough room at one of the times, or as many are planned as may be")))]
 async fn make_plan(
     State(state): State<AppState>,
     caller: Caller,
-    JsonBody(input): JsonBody<PlanInput>,
+    KeyedBody { value: input, key }: KeyedBody<PlanInput>,
 ) -> Result<(StatusCode, Json<PlanView>), Problem> {
-    let PlanDraft { change, lacking, .. } = Draft::new(&state, &caller).await?.make(input).await?;
+    let PlanDraft { change, lacking, .. } = Draft::new(&state, &caller).await?.make(input, key).await?;
     let plan = change.plan.clone();
     let mut connection = state.pool.get().await?;
-    series::apply(&mut connection, change).await?;
+    let plan = match series::apply(&mut connection, change).await {
+        Ok(()) => plan,
+        Err(PlanFault::Before(before)) => series::lookup(&mut connection, caller.account, before).await?.ok_or_else(Problem::not_found)?,
+        Err(fault) => return Err(fault.into()),
+    };
     state.bell.ring();
     Ok((StatusCode::CREATED, shown(&mut connection, plan, lacking).await?))
 }
@@ -323,13 +330,13 @@ async fn check_plan(
     QueryOf(query): QueryOf<CheckQuery>,
     JsonBody(input): JsonBody<PlanInput>,
 ) -> Result<Json<PlanCheck>, Problem> {
-    let draft = Draft::new(&state, &caller).await?.make(PlanInput { skip_lacking: true, ..input }).await?;
+    let draft = Draft::new(&state, &caller).await?.make(PlanInput { skip_lacking: true, ..input }, None).await?;
     let mut connection = state.pool.get().await?;
-    let except = match query.plan {
-        Some(plan) => Some(series::lookup(&mut connection, caller.account, plan).await?.ok_or_else(Problem::not_found)?.id),
-        None => None,
+    let apart = match query.plan {
+        Some(plan) => Apart::Plan(series::lookup(&mut connection, caller.account, plan).await?.ok_or_else(Problem::not_found)?.id),
+        None => Apart::Nothing,
     };
-    let (people, occurrences) = draft.room(&mut connection, except).await?;
+    let (people, occurrences) = draft.room(&mut connection, apart).await?;
     Ok(Json(PlanCheck { people, occurrences, lacking: draft.lacking }))
 }
 
@@ -385,7 +392,7 @@ async fn show_plan(State(state): State<AppState>, caller: Caller, PathId(id): Pa
 ///
 /// Conferences that have not been started follow, those that were moved one by one too. People are told by the plan's channels.
 #[utoipa::path(patch, path = "/plans/{id}", tag = "plans", params(("id" = uuid::Uuid, Path, description = "The plan")), request_body = PlanUpdate,
-    responses((status = OK, body = PlanView), (status = CONFLICT, description = "It is cancelled or over, or there is not enough room")))]
+    responses((status = OK, body = PlanView), (status = CONFLICT, description = "It is cancelled, over or, for another time, under way, or there is not enough room")))]
 async fn change_whole_plan(
     State(state): State<AppState>,
     caller: Caller,

@@ -234,6 +234,7 @@ impl From<ControlError> for Problem {
             ControlError::NotPlanned { .. } => Self::new(Kind::Conflict).word("wrong_phase").detail(words),
             ControlError::TooManyConferences { .. } => Self::new(Kind::Conflict).word("too_many_conferences").detail(words),
             ControlError::NumberNotAllowed { .. } => Self::new(Kind::Conflict).word("number_not_allowed").detail(words),
+            ControlError::AccountDisabled => Self::new(Kind::Conflict).word("account_disabled").detail(words),
             ControlError::SpendReached => Self::new(Kind::Conflict).word("spend_reached").detail(words),
             ControlError::LineGone => Self::new(Kind::Conflict).word("line_gone").detail(words),
             ControlError::Unavailable { .. } => Self::new(Kind::Unavailable).detail(words),

@@ -116,6 +116,10 @@ impl Runtime {
 
     /// Refuses a start beyond the account's limits, before anybody is called; how many conferences are open is counted when it is claimed.
     pub(super) async fn may_start(&self, connection: &mut Connection, owner: &Account, people: &[Participant]) -> Result<(), ControlError> {
+        if owner.disabled_at.is_some() {
+            info!(account.id = %owner.id, "a start is refused: the account is locked");
+            return Err(ControlError::AccountDisabled);
+        }
         let limits = Limits::of(&self.inner.rules.conference, owner);
         let wished = |person: &Participant| person.convener || owner.callable != NATIONAL || self.inner.rules.numbering.is_national(&person.phone);
         if let Some(person) = people.iter().find(|person| !person.removed && !(limits.allows(&person.phone) && wished(person))) {

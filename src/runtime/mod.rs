@@ -84,6 +84,9 @@ pub enum ControlError {
         /// The person.
         name: String,
     },
+    /// The operator has locked the account.
+    #[error("this account is locked; ask the operator")]
+    AccountDisabled,
     /// The account has spent what it may in a day (R13).
     #[error("what may be spent in a day is spent")]
     SpendReached,
@@ -394,7 +397,12 @@ impl Runtime {
             }
         }
         let past = self.read(account, conference).await?;
-        Ok(rows::view(&past.conference, &past.plan, seq))
+        let mut view = rows::view(&past.conference, &past.plan, seq);
+        if past.plan.state == "planned" {
+            // Why it was not started at its time; the rules know nothing of that.
+            view.head.reason = past.plan.reason;
+        }
+        Ok(view)
     }
 
     /// A window's subscription; a conference that does not run gives a picture and no changes until it is started.

@@ -30,7 +30,7 @@ pub struct Conference {
     pub title: String,
     /// `planned`, `calling_convener`, `running`, `closing`, `ended` or `failed`.
     pub state: String,
-    /// Why it ended or failed.
+    /// Why it ended or failed, or why the service could not start it at its time.
     pub reason: Option<String>,
     /// When it is to start.
     #[diesel(deserialize_as = NullableTimestamp)]
@@ -218,6 +218,7 @@ pub async fn claim(
                     conferences::state.eq("calling_convener"),
                     conferences::node.eq(node),
                     conferences::tariff.eq(tariff),
+                    conferences::reason.eq(None::<String>),
                     conferences::started_at.eq(Some(now).to_diesel()),
                 ))
                 .execute(connection)

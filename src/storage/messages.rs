@@ -287,7 +287,21 @@ pub struct Reported {
     pub reason: Option<String>,
 }
 
-/// Notes a report about the job, or about the one that its gateway calls by this name; `false` when there is no such short message.
+/// Of which short message a gateway reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportedJob {
+    /// The job.
+    Job(Uuid),
+    /// The one that the gateway calls by this name.
+    Remote {
+        /// The name with the gateway's, as it is kept.
+        kept: String,
+        /// The bare name, as it was kept before gateways were told apart.
+        id: String,
+    },
+}
+
+/// Notes a report about a short message; `false` when there is none that is the gateway's: `is_its` says whether a number is.
 /// Crosses accounts: a gateway reports, and has proved that it may.
 ///
 /// A report also proves that the message was taken over: a job whose answer was lost is not sent again.
@@ -295,13 +309,26 @@ pub struct Reported {
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn note_report(connection: &mut Connection, job: Result<Uuid, String>, reported: Reported, now: Timestamp) -> StorageResult<bool> {
+pub async fn note_report(
+    connection: &mut Connection,
+    job: ReportedJob,
+    is_its: impl Fn(&str) -> bool,
+    reported: Reported,
+    now: Timestamp,
+) -> StorageResult<bool> {
+    let is_its = |payload: &Value| payload["to"].as_str().is_some_and(&is_its);
     let id = match job {
-        Ok(id) => jobs::table.find(id).filter(jobs::kind.eq("sms")).select(jobs::id).first::<Uuid>(connection).await.optional()?,
-        Err(remote) => {
-            refuse_nul(&[("remote_id", &remote)])?;
-            let found = jobs::table.filter(jobs::kind.eq("sms").and(jobs::remote_id.eq(remote))).order(jobs::position.desc()).select(jobs::id);
-            found.first::<Uuid>(connection).await.optional()?
+        ReportedJob::Job(id) => {
+            let found = jobs::table.find(id).filter(jobs::kind.eq("sms")).select(jobs::payload).first::<Value>(connection).await.optional()?;
+            found.filter(is_its).map(|_| id)
+        }
+        ReportedJob::Remote { kept, id } => {
+            refuse_nul(&[("remote_id", &id)])?;
+            let known = jobs::kind.eq("sms").and(jobs::remote_id.eq_any([&kept, &id]));
+            let found = jobs::table.filter(known).order(jobs::position.desc()).limit(10).select((jobs::id, jobs::remote_id, jobs::payload));
+            let found: Vec<(Uuid, Option<String>, Value)> = found.load(connection).await?;
+            // What was kept with the gateway's name went through it, whoever serves the number by now.
+            found.into_iter().find(|(_, name, payload)| name.as_ref() == Some(&kept) || is_its(payload)).map(|(id, ..)| id)
         }
     };
     let Some(id) = id else { return Ok(false) };

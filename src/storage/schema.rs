@@ -104,6 +104,7 @@ diesel::table! {
         plan_index -> Nullable<Integer>,
         length_minutes -> Nullable<Integer>,
         erased_at -> Nullable<Timestamptz>,
+        lapsed_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -9,8 +9,10 @@ use serde_json::Value;
 
 use super::conferences::{self, NewConference};
 use super::messages::{self, NewMessage, OverQuota, Quota};
+use super::outbox::{self, NewJob};
 use super::participants::{self, Participant};
-use super::schema::{conferences as rows, participants as people, plan_reminders, plans};
+use super::plans::{self as planning, Known, RequestKey};
+use super::schema::{accounts, conferences as rows, participants as people, plan_reminders, plans};
 use super::text::refuse_nul;
 use super::{Connection, StorageError, StorageResult};
 use crate::ids::{AccountId, ConferenceId, PlanId};
@@ -139,6 +141,36 @@ pub struct Places {
     pub length_minutes: u32,
     /// How many people.
     pub people: u32,
+    /// What takes none of them.
+    pub apart: Apart,
+}
+
+impl Places {
+    /// For one conference that was planned without a length.
+    #[must_use]
+    pub fn at(start: Timestamp, switches: Vec<u32>, people: u32, apart: Apart) -> Self {
+        Self { switches, starts: vec![start], length_minutes: USUAL_LENGTH.unsigned_abs(), people, apart }
+    }
+}
+
+/// What counts as not there while places are looked for: it is planned anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// All that is planned counts.
+    Nothing,
+    /// The conferences of a plan that have not been started.
+    Plan(PlanId),
+    /// One conference.
+    Conference(ConferenceId),
+}
+
+/// There is not enough room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPlaces {
+    /// When.
+    pub at: Timestamp,
+    /// How many places there are then.
+    pub free: u32,
 }
 
 /// What changes about a plan, together or not at all.
@@ -162,6 +194,10 @@ pub struct Change {
     pub quota: Quota,
     /// The room that is wanted, if any.
     pub places: Option<Places>,
+    /// The most conferences that the account may have planned, where some are added.
+    pub most_planned: i64,
+    /// The key of the request that makes a new plan.
+    pub key: Option<RequestKey>,
 }
 
 /// Why a plan was not changed. Nothing was.
@@ -174,13 +210,17 @@ pub enum PlanFault {
     #[error("more messages than the account may send")]
     OverQuota(OverQuota),
     /// There is not enough room.
-    #[error("there are {free} free places at {at}")]
-    NoPlaces {
-        /// When.
-        at: Timestamp,
-        /// How many there are.
-        free: u32,
-    },
+    #[error("there are {} free places at {}", .0.free, .0.at)]
+    NoPlaces(NoPlaces),
+    /// The account would have more planned than it may.
+    #[error("more conferences than the account may have planned")]
+    TooMany,
+    /// The same request has been made before, with this plan.
+    #[error("the plan was made before")]
+    Before(PlanId),
+    /// The key was used for another request.
+    #[error("the key was used for another request")]
+    OtherRequest,
     /// Somebody else has changed or started it meanwhile.
     #[error("the plan has changed meanwhile")]
     Changed,
@@ -202,17 +242,18 @@ pub async fn apply(connection: &mut Connection, change: Change) -> Result<(), Pl
 }
 
 async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Result<(), PlanFault> {
-    save_plan(connection, &change).await?;
-    if let Some(places) = &change.places {
-        // Two plans that are made at once do not see each other's conferences: one at a time.
-        diesel::sql_query("SELECT pg_advisory_xact_lock(7363)").execute(connection).await?;
-        for (at, free) in free_at(connection, places, Some(change.plan.id)).await? {
-            if free < places.people {
-                return Err(PlanFault::NoPlaces { at, free });
-            }
-        }
-    }
     let (account, plan) = (change.plan.account, change.plan.id);
+    // The account before everything else, as whoever plans or starts for it takes them: two that wait for each other would wait for ever.
+    accounts::table.find(account).select(accounts::id).for_no_key_update().first::<AccountId>(connection).await?;
+    if change.sequence.is_none() {
+        may_be_made(connection, &change).await?;
+    }
+    save_plan(connection, &change).await?;
+    if let Some(places) = &change.places
+        && let Some(short) = short_of_places(connection, places).await?
+    {
+        return Err(PlanFault::NoPlaces(short));
+    }
     let length = i32::try_from(change.plan.schedule.length_minutes).unwrap_or(USUAL_LENGTH);
     for addition in change.add {
         let id = addition.conference.id;
@@ -229,6 +270,12 @@ async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Re
     }
     let planned = |id: ConferenceId| rows::table.find(id).filter(rows::account.eq(account).and(rows::plan.eq(plan)).and(rows::state.eq("planned")));
     for moved in &change.moves {
+        // A reminder that was sent for this time is not sent again; at another time there is something to be reminded of.
+        let elsewhere = || planned(moved.conference).filter(rows::scheduled_at.is_distinct_from(Some(moved.scheduled_at).to_diesel()));
+        diesel::delete(plan_reminders::table.filter(plan_reminders::conference.eq_any(elsewhere().select(rows::id)))).execute(connection).await?;
+        // Nor does it matter any more why it was not started at the time before.
+        let anew = (rows::reason.eq(None::<String>), rows::lapsed_at.eq(None::<Timestamp>.to_diesel()));
+        diesel::update(elsewhere()).set(anew).execute(connection).await?;
         let set = (
             rows::scheduled_at.eq(Some(moved.scheduled_at).to_diesel()),
             rows::plan_start.eq(Some(moved.starts.to_string())),
@@ -238,7 +285,6 @@ async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Re
         if diesel::update(planned(moved.conference)).set(set).execute(connection).await? != 1 {
             return Err(PlanFault::Changed);
         }
-        diesel::delete(plan_reminders::table.filter(plan_reminders::conference.eq(moved.conference))).execute(connection).await?;
     }
     for id in &change.remove {
         if diesel::delete(planned(*id)).execute(connection).await? != 1 {
@@ -256,6 +302,21 @@ async fn apply_in_transaction(connection: &mut Connection, change: Change) -> Re
         messages::add(connection, message, Some(change.quota)).await?.map_err(PlanFault::OverQuota)?;
     }
     Ok(())
+}
+
+/// Refuses a new plan whose request was made before, or that is more than the account may have planned.
+async fn may_be_made(connection: &mut Connection, change: &Change) -> Result<(), PlanFault> {
+    let (plan, account) = (&change.plan, change.plan.account);
+    if let Some(key) = &change.key {
+        match planning::known(connection, account, key, plan.created_at).await? {
+            Some(Known::Before(plan)) => return Err(PlanFault::Before(PlanId(plan))),
+            Some(Known::OtherRequest) => return Err(PlanFault::OtherRequest),
+            None => planning::remember(connection, account, key, plan.id.0, plan.created_at).await?,
+        }
+    }
+    let planned: i64 = rows::table.filter(rows::account.eq(account).and(rows::state.eq("planned"))).count().get_result(connection).await?;
+    let new = i64::try_from(change.add.len()).unwrap_or(i64::MAX);
+    if planned.saturating_add(new) > change.most_planned { Err(PlanFault::TooMany) } else { Ok(()) }
 }
 
 async fn save_plan(connection: &mut Connection, change: &Change) -> Result<(), PlanFault> {
@@ -324,13 +385,27 @@ pub async fn list_conferences(connection: &mut Connection, account: AccountId, p
     Ok(found.load(connection).await?)
 }
 
-/// The free places at each of the wanted times; the conferences of `except` count as not there. Crosses accounts: all share the switches.
+/// Lets nobody else look for room until the transaction ends: what is planned at once does not see each other's conferences.
+/// Taken before any conference's row is.
+pub(super) async fn lock_places(connection: &mut Connection) -> StorageResult<()> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(7363)").execute(connection).await?;
+    Ok(())
+}
+
+/// The first of the wanted times at which there is not enough room.
+pub(super) async fn short_of_places(connection: &mut Connection, places: &Places) -> StorageResult<Option<NoPlaces>> {
+    lock_places(connection).await?;
+    let free = free_at(connection, places).await?;
+    Ok(free.into_iter().find(|(_, free)| *free < places.people).map(|(at, free)| NoPlaces { at, free }))
+}
+
+/// The free places at each of the wanted times, the other wanted ones taken. Crosses accounts: all share the switches.
 ///
 /// A conference that runs now counts where the wanted time begins within its usual length.
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn free_at(connection: &mut Connection, places: &Places, except: Option<PlanId>) -> StorageResult<Vec<(Timestamp, u32)>> {
+pub async fn free_at(connection: &mut Connection, places: &Places) -> StorageResult<Vec<(Timestamp, u32)>> {
     let (Some(first), Some(last)) = (places.starts.iter().min(), places.starts.iter().max()) else { return Ok(Vec::new()) };
     let length = SignedDuration::from_mins(i64::from(places.length_minutes));
     let day = SignedDuration::from_hours(24);
@@ -344,21 +419,23 @@ pub async fn free_at(connection: &mut Connection, places: &Places, except: Optio
         .group_by(rows::id)
         .select((begins, rows::length_minutes, diesel::dsl::count(people::id.nullable())))
         .into_boxed();
-    if let Some(except) = except {
-        others = others.filter(rows::plan.is_distinct_from(except));
-    }
-    let others: Vec<(jiff_diesel::Timestamp, Option<i32>, i64)> = others.load(connection).await?;
-    let free = |at: Timestamp| {
-        let end = at.checked_add(length).unwrap_or(Timestamp::MAX);
-        let meanwhile = others.iter().filter(|(begins, minutes, _)| {
-            let begins = begins.to_jiff();
-            let minutes = i64::from(minutes.unwrap_or(USUAL_LENGTH));
-            begins < end && begins.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MAX) > at
-        });
-        let sizes: Vec<u32> = meanwhile.map(|(.., size)| u32::try_from(*size).unwrap_or(u32::MAX)).collect();
-        free_places(&places.switches, &sizes)
+    others = match places.apart {
+        Apart::Nothing => others,
+        Apart::Plan(plan) => others.filter(rows::plan.is_distinct_from(plan).or(rows::state.ne("planned"))),
+        Apart::Conference(conference) => others.filter(rows::id.ne(conference)),
     };
-    Ok(places.starts.iter().map(|at| (*at, free(*at))).collect())
+    let others: Vec<(jiff_diesel::Timestamp, Option<i32>, i64)> = others.load(connection).await?;
+    let free = |wanted: usize, at: Timestamp| {
+        let end = at.checked_add(length).unwrap_or(Timestamp::MAX);
+        let is_meanwhile = |begins: Timestamp, length| begins < end && begins.checked_add(length).unwrap_or(Timestamp::MAX) > at;
+        let meanwhile = others
+            .iter()
+            .filter(|(begins, minutes, _)| is_meanwhile(begins.to_jiff(), SignedDuration::from_mins(i64::from(minutes.unwrap_or(USUAL_LENGTH)))));
+        let beside = places.starts.iter().enumerate().filter(|(other, begins)| *other != wanted && is_meanwhile(**begins, length));
+        let sizes = meanwhile.map(|(.., size)| u32::try_from(*size).unwrap_or(u32::MAX)).chain(beside.map(|_| places.people));
+        free_places(&places.switches, &sizes.collect::<Vec<u32>>())
+    };
+    Ok(places.starts.iter().enumerate().map(|(wanted, at)| (*at, free(wanted, *at))).collect())
 }
 
 /// A planned conference that the service is to start by itself.
@@ -370,21 +447,78 @@ pub struct Due {
     pub account: AccountId,
 }
 
-/// The planned conferences whose convener is to be called now: their time has come, and was not before `since`.
-/// Crosses accounts: for the service itself.
+/// The planned conferences whose convener is to be called now: their time has come, and was not before `since`. A locked account's are not.
+/// Those that `rest` are passed over, so that they keep no others waiting. Crosses accounts: for the service itself.
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn list_due(connection: &mut Connection, since: Timestamp, now: Timestamp) -> StorageResult<Vec<Due>> {
+pub async fn list_due(connection: &mut Connection, rest: &[ConferenceId], since: Timestamp, now: Timestamp) -> StorageResult<Vec<Due>> {
     let due = rows::table
         .inner_join(plans::table.on(rows::plan.eq(plans::id.nullable())))
-        .filter(rows::state.eq("planned").and(plans::start_mode.eq("call_convener")))
+        .inner_join(accounts::table.on(rows::account.eq(accounts::id)))
+        .filter(rows::state.eq("planned").and(plans::start_mode.eq("call_convener")).and(accounts::disabled_at.is_null()))
         .filter(rows::scheduled_at.le(Some(now).to_diesel()).and(rows::scheduled_at.gt(Some(since).to_diesel())))
+        .filter(rows::id.ne_all(rest))
         .order(rows::scheduled_at)
         .limit(100)
         .select((rows::id, rows::account));
     let due: Vec<(ConferenceId, AccountId)> = due.load(connection).await?;
     Ok(due.into_iter().map(|(conference, account)| Due { conference, account }).collect())
+}
+
+/// Notes why a planned conference could not be started by now; `false` when that was known, or it is not planned any more.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn note_refusal(connection: &mut Connection, due: Due, reason: &str) -> StorageResult<bool> {
+    let planned = rows::table.find(due.conference).filter(rows::account.eq(due.account).and(rows::state.eq("planned")));
+    let noted = diesel::update(planned.filter(rows::reason.is_distinct_from(reason))).set(rows::reason.eq(reason));
+    Ok(noted.execute(connection).await? == 1)
+}
+
+/// Planned conferences that were to be started after `since` and until `until`, were not, and nobody was told so. Crosses accounts: for the
+/// service itself.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn list_lapsed(connection: &mut Connection, since: Timestamp, until: Timestamp) -> StorageResult<Vec<Due>> {
+    let lapsed = rows::table
+        .inner_join(plans::table.on(rows::plan.eq(plans::id.nullable())))
+        .filter(rows::state.eq("planned").and(plans::start_mode.eq("call_convener")).and(rows::lapsed_at.is_null()))
+        .filter(rows::scheduled_at.le(Some(until).to_diesel()).and(rows::scheduled_at.gt(Some(since).to_diesel())))
+        .order(rows::scheduled_at)
+        .limit(100)
+        .select((rows::id, rows::account));
+    let lapsed: Vec<(ConferenceId, AccountId)> = lapsed.load(connection).await?;
+    Ok(lapsed.into_iter().map(|(conference, account)| Due { conference, account }).collect())
+}
+
+/// Notes that a planned conference was not started, and why, and queues what its convener is told; `false` when another node of the
+/// service was first, or it was started or moved meanwhile.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn lapse(
+    connection: &mut Connection,
+    due: Due,
+    scheduled_at: Timestamp,
+    reason: &str,
+    told: Option<NewJob>,
+    now: Timestamp,
+) -> StorageResult<bool> {
+    connection
+        .transaction(async |connection| {
+            let open = rows::table
+                .find(due.conference)
+                .filter(rows::account.eq(due.account).and(rows::state.eq("planned")).and(rows::lapsed_at.is_null()))
+                .filter(rows::scheduled_at.eq(Some(scheduled_at).to_diesel()));
+            let lapsed = (rows::lapsed_at.eq(Some(now).to_diesel()), rows::reason.eq(Some(reason)));
+            if diesel::update(open).set(lapsed).execute(connection).await? == 0 {
+                return Ok(false);
+            }
+            outbox::add(connection, told.as_slice()).await.map(|()| true)
+        })
+        .await
 }
 
 /// A reminder that is due.
@@ -405,14 +539,16 @@ pub struct DueReminder {
     pub minutes_before: i32,
 }
 
-/// The reminders whose time has come and that nobody has sent; one for a conference that has begun is not sent any more.
+/// The reminders whose time has come and that nobody has sent; one for a conference that has begun is not sent any more, nor one of a
+/// locked account, whose conference will not take place.
 /// Crosses accounts: for the service itself.
 ///
 /// # Errors
 /// A fault of the database.
 pub async fn list_due_reminders(connection: &mut Connection, now: Timestamp) -> StorageResult<Vec<DueReminder>> {
     const DUE: &str = "SELECT conferences.id AS conference, conferences.account, plans.id AS plan, minutes_before \
-        FROM conferences JOIN plans ON plans.id = conferences.plan CROSS JOIN LATERAL unnest(plans.reminders) AS minutes_before \
+        FROM conferences JOIN plans ON plans.id = conferences.plan \
+            JOIN accounts ON accounts.id = conferences.account AND accounts.disabled_at IS NULL CROSS JOIN LATERAL unnest(plans.reminders) AS minutes_before \
         WHERE conferences.state = 'planned' AND conferences.scheduled_at > $1 AND cardinality(plans.channels) > 0 \
             AND conferences.scheduled_at - minutes_before * interval '1 minute' <= $1 \
             AND conferences.created_at < conferences.scheduled_at - minutes_before * interval '1 minute' \

@@ -33,6 +33,7 @@ mod killed;
 mod messages;
 mod nodes;
 mod plans;
+mod plans_kept;
 mod proxy;
 mod retention;
 mod sms_gateway;

@@ -303,6 +303,12 @@ async fn another_gateway_is_described_and_chosen_by_number() {
     // The gateway reports by its own identifier, as a form.
     let gateway_itself = User { token: REPORT_SECRET.into(), ..user.clone() };
     let report = "messageId=m-77&state=OK";
+    // Another gateway may count alike, and has nothing to say of what it has not sent.
+    for foreign in [json!({"id": "m-77", "status": "1"}), json!({"id": "abroad:m-77", "status": "1"}), json!({"job": sent["ref"], "status": "1"})] {
+        let to_kannel = "/api/v1/delivery_reports/kannel";
+        api.text(Method::POST, &gateway_itself, to_kannel, "application/json", foreign.to_string()).await.problem(404, "not_found");
+    }
+    assert_eq!(settled(&api, &user, &path).await["deliveries"][0]["state"], "sent");
     api.text(Method::POST, &gateway_itself, "/api/v1/delivery_reports/abroad", "application/x-www-form-urlencoded", report).await.expect(200);
     assert_eq!(settled(&api, &user, &path).await["deliveries"][0]["state"], "delivered");
     workers.stop().await;

@@ -17,7 +17,7 @@ use crate::messages::{Workers, desk, kannel};
 use crate::sms_gateway::SmsGateway;
 use crate::smtp::{MailServer, until};
 
-const PLANS: &str = "/api/v1/plans";
+pub const PLANS: &str = "/api/v1/plans";
 
 /// Reads a mail's calendar with a parser that is not ours; `None`, said aloud, where it is not installed.
 fn calendar(mail: &str) -> Option<Value> {
@@ -43,7 +43,7 @@ fn last_sunday(month: i8) -> Date {
         .unwrap()
 }
 
-fn input(starts: DateTime) -> Value {
+pub fn input(starts: DateTime) -> Value {
     json!({
         "title": "Uprava, čšž", "agenda": "1. Pregled; 2. Razno", "starts": starts.to_string(), "time_zone": "Europe/Ljubljana", "length_minutes": 45,
         "channels": ["email"],
@@ -128,6 +128,10 @@ async fn changes_and_cancellations_speak_of_the_same_event_with_a_higher_number(
     // The conference's own address would tell nobody.
     api.delete(user, &conference(1)).await.problem(409, "belongs_to_plan");
     api.patch(user, &conference(1), json!({"scheduled_at": clock::now()})).await.problem(409, "belongs_to_plan");
+    let people = format!("{}/participants", conference(1));
+    let ziga = api.get(user, &conference(1)).await.expect(200)["participants"][1]["id"].clone();
+    api.post(user, &people, json!({"name": "Bor", "phone": "+38659900003"})).await.problem(409, "belongs_to_plan");
+    api.delete(user, &format!("{people}/{}", ziga.as_str().unwrap())).await.problem(409, "belongs_to_plan");
     let moved_to = monday.checked_add(jiff::Span::new().days(15)).unwrap().at(11, 0, 0, 0);
     api.patch(user, &one(1), json!({"starts": moved_to.to_string()})).await.expect(200);
     api.delete(user, &one(2)).await.expect(200);

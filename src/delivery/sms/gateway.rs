@@ -59,6 +59,12 @@ impl Gateway {
         &self.config
     }
 
+    /// Its own identifier of a message as the outbox keeps it: two gateways may count alike.
+    #[must_use]
+    pub fn remote_id(&self, id: &str) -> String {
+        format!("{}:{id}", self.config.name).chars().take(200).collect()
+    }
+
     /// The key of its delivery reports.
     #[must_use]
     pub fn report_key(&self) -> Option<&ReportKey> {

@@ -106,6 +106,7 @@ impl Channel for SmsChannel {
         let gateway = self.gateways.for_number(&message.to);
         // One that was taken out of the configuration may come back.
         let gateway = gateway.ok_or_else(|| Failure::passing("configuration", "no gateway is configured for this number"))?;
-        gateway.send(job.id, job.created_at, &message).await
+        let id = gateway.send(job.id, job.created_at, &message).await?;
+        Ok(id.map(|id| gateway.remote_id(&id)))
     }
 }
