@@ -24,7 +24,7 @@ use crate::ids::{ConferenceId, ParticipantId};
 use crate::runtime::Limits;
 use crate::storage::accounts::Account;
 use crate::storage::conferences::{self, NewConference};
-use crate::storage::participants::{self, Participant};
+use crate::storage::participants::{self, Added, Participant};
 use crate::storage::plans::{self, Planned};
 use crate::storage::{Connection, series};
 
@@ -372,8 +372,8 @@ async fn add_participant(
     PathId(id): PathId<ConferenceId>,
     JsonBody(input): JsonBody<PersonInput>,
 ) -> Result<(StatusCode, Json<ParticipantView>), Problem> {
-    let mut connection = state.pool.get().await?;
-    let plan = conferences::lookup(&mut connection, caller.account, id).await?.ok_or_else(Problem::not_found)?;
+    // One connection at a time: requests that hold one and wait for another would starve each other.
+    let plan = conferences::lookup(&mut *state.pool.get().await?, caller.account, id).await?.ok_or_else(Problem::not_found)?;
     let account = super::me::account_of(&state, &caller).await?;
     let mut checks = Checks::within(Limits::of(&state.rules, &account));
     let people = check_people(&state, &caller, &mut checks, "", std::slice::from_ref(&input)).await?;
@@ -384,19 +384,18 @@ async fn add_participant(
         let most = most_participants(&state, &account);
         // Not the convener; its place on the roster is the next one.
         let row = Participant { convener: false, ..Participant::of(id, 0, person.clone()) };
-        let have = participants::count(&mut connection, caller.account, &[id]).await?.first().map_or(0, |(_, count)| *count);
-        if usize::try_from(have).is_ok_and(|have| have >= most) {
-            return Err(Problem::new(Kind::Conflict).word("full").detail(format!("the conference may hold {most} participants")));
+        let added = participants::add(&mut *state.pool.get().await?, caller.account, row, most).await?;
+        match added {
+            Added::New(_) => {
+                state.was_edited(id);
+                let view = state.runtime.view(caller.account, id).await?;
+                return created(view, person_id);
+            }
+            Added::Full => return Err(Problem::new(Kind::Conflict).word("full").detail(format!("the conference may hold {most} participants"))),
+            // It was started in this very moment: then its owner adds the person.
+            Added::NotPlanned => {}
         }
-        if participants::add(&mut connection, caller.account, row).await?.is_some() {
-            drop(connection);
-            state.was_edited(id);
-            let view = state.runtime.view(caller.account, id).await?;
-            return created(view, person_id);
-        }
-        // It was started in this very moment: then its owner adds the person.
     }
-    drop(connection);
     let view = state.runtime.control(caller.account, id, Control::Add { participant: person }).await?;
     created(view, person_id)
 }

@@ -104,7 +104,8 @@ impl Runtime {
         Ok(charged.plus(self.inner.shared.spending.running(account)).unwrap_or(Money(i64::MAX)))
     }
 
-    /// Refuses a start beyond the account's limits, before anybody is called; how many conferences are open is counted when it is claimed.
+    /// Refuses a start beyond the account's limits, before anybody is called; how many conferences are open is counted when it is claimed,
+    /// and the account's line is [asked for](Self::owns_line) apart.
     pub(super) async fn may_start(&self, connection: &mut Connection, owner: &Account, people: &[Participant]) -> Result<(), ControlError> {
         let limits = Limits::of(&self.inner.rules.conference, owner);
         if let Some(person) = people.iter().find(|person| !person.removed && !limits.allows(&person.phone)) {
@@ -116,11 +117,11 @@ impl Runtime {
             info!(account.id = %owner.id, "a start is refused: what the account may spend in a day is spent");
             return Err(ControlError::SpendReached);
         }
-        self.owns_line(owner).await
+        Ok(())
     }
 
     /// Refuses an account whose line is gone. An inventory that cannot be asked refuses nobody: it must not silence paying subscribers.
-    async fn owns_line(&self, owner: &Account) -> Result<(), ControlError> {
+    pub(super) async fn owns_line(&self, owner: &Account) -> Result<(), ControlError> {
         let Some(lines) = &self.inner.rules.lines else { return Ok(()) };
         match lines.standing(owner.line.as_deref().unwrap_or(&owner.phone)).await {
             Ok(Standing::Owned) => Ok(()),

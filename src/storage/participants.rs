@@ -80,24 +80,43 @@ pub async fn count(connection: &mut Connection, account: AccountId, wanted: &[Co
     Ok(found.load(connection).await?)
 }
 
-/// Adds a person to the account's planned conference, at the end of the roster; the `position` given is not looked at.
-/// `None` when the account has no such conference or it has been started: then its owner adds people.
+/// What became of a person who was to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// He is on the roster.
+    New(Participant),
+    /// There are as many as may be.
+    Full,
+    /// The account has no such conference, or it has been started: then its owner adds people.
+    NotPlanned,
+}
+
+/// Adds a person to the account's planned conference, which may hold at most `most` people, the convener included: at the end of the roster;
+/// the `position` given is not looked at.
 ///
 /// # Errors
 /// [`StorageError::Invalid`](super::StorageError::Invalid) when a value does not fit.
-pub async fn add(connection: &mut Connection, account: AccountId, mut participant: Participant) -> StorageResult<Option<Participant>> {
+pub async fn add(connection: &mut Connection, account: AccountId, mut participant: Participant, most: usize) -> StorageResult<Added> {
     use diesel_async::AsyncConnection as _;
     participant.check()?;
     connection
         .transaction(async |connection| {
-            // Locked, so that it is not started, nor somebody else put at the same place, meanwhile.
+            // Locked, so that it is not started, nor somebody else put at the same place or at the last free one, meanwhile.
             let planned = conferences::table
                 .find(participant.conference)
                 .filter(conferences::account.eq(account).and(conferences::state.eq("planned")))
                 .select(conferences::id)
                 .for_update();
             if planned.first::<ConferenceId>(connection).await.optional()?.is_none() {
-                return Ok(None);
+                return Ok(Added::NotPlanned);
+            }
+            let have: i64 = participants::table
+                .filter(participants::conference.eq(participant.conference).and(participants::removed.eq(false)))
+                .count()
+                .get_result(connection)
+                .await?;
+            if usize::try_from(have).is_ok_and(|have| have >= most) {
+                return Ok(Added::Full);
             }
             let last: Option<i32> = participants::table
                 .filter(participants::conference.eq(participant.conference))
@@ -106,7 +125,7 @@ pub async fn add(connection: &mut Connection, account: AccountId, mut participan
                 .await?;
             participant.position = last.map_or(0, |last| last + 1);
             let added = diesel::insert_into(participants::table).values(participant).returning(Participant::as_returning());
-            Ok(Some(added.get_result(connection).await?))
+            Ok(Added::New(added.get_result(connection).await?))
         })
         .await
 }
