@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::contacts::page_limit;
-use super::extract::{JsonBody, PathId, PathIds, QueryOf};
+use super::extract::{JsonBody, LIST_LIMIT, PathId, PathIds, QueryOf};
 use super::message_views::{MessageList, view as message_view};
 use super::messages::{Lacking, MessageChannel};
 use super::people::PersonInput;
@@ -292,7 +292,7 @@ async fn shown(connection: &mut Connection, plan: Plan, skipped: Vec<Lacking>) -
 async fn make_plan(
     State(state): State<AppState>,
     caller: Caller,
-    JsonBody(input): JsonBody<PlanInput>,
+    JsonBody(input): JsonBody<PlanInput, LIST_LIMIT>,
 ) -> Result<(StatusCode, Json<PlanView>), Problem> {
     let PlanDraft { change, lacking, .. } = Draft::new(&state, &caller).await?.make(input).await?;
     let plan = change.plan.clone();
@@ -321,7 +321,7 @@ async fn check_plan(
     State(state): State<AppState>,
     caller: Caller,
     QueryOf(query): QueryOf<CheckQuery>,
-    JsonBody(input): JsonBody<PlanInput>,
+    JsonBody(input): JsonBody<PlanInput, LIST_LIMIT>,
 ) -> Result<Json<PlanCheck>, Problem> {
     let draft = Draft::new(&state, &caller).await?.make(PlanInput { skip_lacking: true, ..input }).await?;
     let mut connection = state.pool.get().await?;
@@ -390,7 +390,7 @@ async fn change_whole_plan(
     State(state): State<AppState>,
     caller: Caller,
     PathId(id): PathId<PlanId>,
-    JsonBody(update): JsonBody<PlanUpdate>,
+    JsonBody(update): JsonBody<PlanUpdate, LIST_LIMIT>,
 ) -> Result<Json<PlanView>, Problem> {
     let PlanDraft { change, lacking, .. } = Draft::of(&state, &caller, id).await?.change(update).await?;
     let plan = change.plan.clone();
