@@ -46,6 +46,33 @@ pub enum NumberError {
 }
 
 impl Numbering {
+    /// What types alone cannot say; the key and what is wrong with it.
+    ///
+    /// # Errors
+    /// What would make numbers be read wrongly.
+    pub fn check(&self) -> Result<(), String> {
+        if self.country_code().is_none() {
+            return Err(format!(
+                "country: {:?} is no country with a numbering plan; write its two letters (ISO 3166-1), such as \"SI\"",
+                self.country
+            ));
+        }
+        let is_digits = |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some((at, code)) = self.short_codes.iter().enumerate().find(|(_, code)| !is_digits(code, 15)) {
+            return Err(format!("short_codes[{at}]: {code:?} is not 1 to 15 digits"));
+        }
+        let is_prefix = |prefix: &str| is_digits(prefix.strip_prefix('+').unwrap_or(prefix), 15);
+        if let Some((at, prefix)) = self.accept_prefixes.iter().enumerate().find(|(_, prefix)| !is_prefix(prefix)) {
+            return Err(format!("accept_prefixes[{at}]: {prefix:?} is not 1 to 15 digits, with or without +"));
+        }
+        Ok(())
+    }
+
+    fn country_code(&self) -> Option<u16> {
+        let region: phonenumber::country::Id = self.country.parse().ok()?;
+        phonenumber::metadata::DATABASE.by_id(region.as_ref()).map(phonenumber::Metadata::country_code)
+    }
+
     /// The normal form of what somebody typed.
     ///
     /// # Errors
@@ -86,9 +113,7 @@ impl Numbering {
     /// How the international numbers of this operator's country begin, such as `+386`; `None` when the country is not known.
     #[must_use]
     pub fn country_prefix(&self) -> Option<String> {
-        let region: phonenumber::country::Id = self.country.parse().ok()?;
-        let metadata = phonenumber::metadata::DATABASE.by_id(region.as_ref())?;
-        Some(format!("+{}", metadata.country_code()))
+        self.country_code().map(|code| format!("+{code}"))
     }
 }
 
@@ -151,6 +176,24 @@ mod tests {
             assert_eq!(plan().is_national(number), national, "{number}");
         }
         assert!(!Numbering { country: "XX".into(), ..Numbering::default() }.is_national("+38640123456"));
+    }
+
+    #[test]
+    fn a_plan_that_would_misread_numbers_is_refused() {
+        assert_eq!(plan().check(), Ok(()));
+        assert_eq!(Numbering::default().check(), Ok(()));
+        for (wrong, key) in [
+            (Numbering { country: "Slovenia".into(), ..plan() }, "country: "),
+            (Numbering { country: String::new(), ..plan() }, "country: "),
+            (Numbering { country: "si".into(), ..plan() }, "country: "),
+            (Numbering { short_codes: vec!["19819".into(), "*98".into()], ..plan() }, "short_codes[1]: "),
+            (Numbering { accept_prefixes: vec![String::new()], ..plan() }, "accept_prefixes[0]: "),
+            (Numbering { accept_prefixes: vec!["+".into()], ..plan() }, "accept_prefixes[0]: "),
+            (Numbering { accept_prefixes: vec!["386 1".into()], ..plan() }, "accept_prefixes[0]: "),
+        ] {
+            let refused = wrong.check().expect_err(key);
+            assert!(refused.starts_with(key), "{refused}");
+        }
     }
 
     #[test]

@@ -8,10 +8,11 @@ use clap::{Args, Subcommand};
 use super::terms::{TermsOptions, check_line};
 use crate::clock;
 use crate::config::Config;
+use crate::http::check::Checks;
 use crate::http::secrets;
 use crate::ids::AccountId;
 use crate::pbx::Language;
-use crate::storage::accounts::{self, NewAccount};
+use crate::storage::accounts::{self, NewAccount, Terms};
 use crate::storage::{api_tokens, dial_in, sessions};
 
 /// What can be done with accounts.
@@ -109,9 +110,9 @@ pub(super) async fn run(config: &Config, command: AccountCommand) -> anyhow::Res
     let mut connection = pool.get().await?;
     match command {
         AccountCommand::Add(mut add) => {
-            let phone = phone(config, &add.phone)?;
+            let phone = config.numbering.normalise(&add.phone).map_err(|why| anyhow::anyhow!("--phone: {why}"))?;
             let terms = std::mem::take(&mut add.terms).checked(config, &mut connection, &phone).await?;
-            let account = checked(config, *add, phone)?;
+            let account = checked(config, *add, phone, &terms)?;
             check_line(config, terms.line.as_deref().unwrap_or(&account.phone)).await?;
             let id = account.id;
             let user_number = account.user_number.clone();
@@ -148,6 +149,9 @@ pub(super) async fn run(config: &Config, command: AccountCommand) -> anyhow::Res
         }
         AccountCommand::Token { user_number, name } => {
             let account = find(&mut connection, &user_number).await?;
+            let mut checks = Checks::default();
+            let name = checks.name("--name", &name);
+            refuse(checks)?;
             let token = secrets::new_api_token();
             api_tokens::add(&mut connection, account, &name, &secrets::token_hash(&token), clock::now()).await?;
             println!("{token}");
@@ -185,29 +189,27 @@ async fn find(connection: &mut crate::storage::Connection, user_number: &str) ->
     Ok(found.with_context(|| format!("there is no account with the user number {user_number}"))?.id)
 }
 
-/// A convener's telephone, in normal form.
-fn phone(config: &Config, typed: &str) -> anyhow::Result<String> {
-    let phone = config.numbering.normalise(typed).map_err(|why| anyhow::anyhow!("--phone: {why}"))?;
-    if !config.conference.allows(&phone) {
-        bail!("--phone: numbers like {phone} are not among conference.allowed_prefixes");
-    }
-    Ok(phone)
-}
-
-fn checked(config: &Config, add: Add, phone: String) -> anyhow::Result<NewAccount> {
+/// An account as the API would take it: its owner can write back what he reads.
+fn checked(config: &Config, add: Add, phone: String, terms: &Terms) -> anyhow::Result<NewAccount> {
     if !(4..=12).contains(&add.user_number.len()) || !add.user_number.bytes().all(|b| b.is_ascii_digit()) {
         bail!("--user-number: {:?} is not 4 to 12 digits", add.user_number);
     }
+    if !allows(config, terms, &phone) {
+        bail!("--phone: numbers like {phone} are not among the allowed prefixes (conference.allowed_prefixes, or --allowed-prefixes)");
+    }
     let time_zone = add.time_zone.unwrap_or_else(|| config.service.time_zone.clone());
-    jiff::tz::TimeZone::get(&time_zone).map_err(|_| anyhow::anyhow!("--time-zone: there is no time zone {time_zone:?}"))?;
-    add.email.parse::<lettre::Address>().map_err(|why| anyhow::anyhow!("--email: {why}"))?;
+    let mut checks = Checks::default();
+    let name = checks.name("--name", &add.name);
+    let email = checks.own_email("--email", &add.email);
+    checks.time_zone("--time-zone", &time_zone);
+    refuse(checks)?;
     let password = read_password(add.password_stdin)?;
     Ok(NewAccount {
         id: AccountId::fresh(),
         user_number: add.user_number,
-        name: add.name,
+        name,
         phone,
-        email: add.email,
+        email,
         language: add.language.unwrap_or(config.service.language).code().to_owned(),
         time_zone,
         password_hash: hashed(&password)?,
@@ -219,6 +221,22 @@ fn checked(config: &Config, add: Add, phone: String) -> anyhow::Result<NewAccoun
     })
 }
 
+/// Whether the account may call this number (R13): by a list of its own that it is made with, or by the operator's.
+fn allows(config: &Config, terms: &Terms, number: &str) -> bool {
+    match terms.allowed_prefixes.iter().flatten().next().and_then(serde_json::Value::as_array) {
+        Some(own) => own.iter().filter_map(serde_json::Value::as_str).any(|prefix| number.starts_with(prefix)),
+        None => config.conference.allows(number),
+    }
+}
+
+/// Goes on only if nothing was wrong; the first fault is told with its option.
+fn refuse(checks: Checks) -> anyhow::Result<()> {
+    match checks.into_errors().first() {
+        Some(error) => bail!("{}: {}", error.field, error.message),
+        None => Ok(()),
+    }
+}
+
 /// A password from standard input: one line. Not shown is what a terminal would show, so a pipe is the better way.
 fn read_password(piped: bool) -> anyhow::Result<String> {
     if !piped {
@@ -228,12 +246,7 @@ fn read_password(piped: bool) -> anyhow::Result<String> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("cannot read the password")?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
-    if password.chars().count() < 8 {
-        bail!("a password has at least 8 characters");
-    }
-    if password.len() > secrets::PASSWORD_LENGTH {
-        bail!("a password has at most {} bytes", secrets::PASSWORD_LENGTH);
-    }
+    secrets::check_password(&password).map_err(|(_, why)| anyhow::anyhow!("a password has {why}"))?;
     Ok(password)
 }
 

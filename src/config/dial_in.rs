@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::billing::access_number;
 use crate::billing::WayOfEntry;
+use crate::numbers::Numbering;
 use crate::pbx::Language;
 use crate::reception::LockOutRules;
 
@@ -120,11 +122,17 @@ pub fn shipped_access_numbers() -> Vec<AccessNumber> {
 }
 
 /// What types alone cannot say about the list.
-pub(super) fn check(numbers: &[AccessNumber]) -> Result<(), String> {
+pub(super) fn check(numbers: &[AccessNumber], numbering: &Numbering) -> Result<(), String> {
     let mut taken = BTreeSet::new();
+    // The shipped ones are Slovene; whoever has another country and writes none of his own takes no calls by them.
+    let own = numbers != shipped_access_numbers();
     for (at, number) in numbers.iter().enumerate() {
         if number.number.trim().is_empty() || number.number.chars().count() > 64 {
             return Err(format!("access_number[{at}].number: is empty or longer than 64 characters"));
+        }
+        // Charges hold it in normal form: one that has none would make errors of them.
+        if own && let Err(why) = access_number(&number.number, numbering) {
+            return Err(format!("access_number[{at}].number: {why}"));
         }
         if number.way_of_entry == WayOfEntry::WebOut {
             return Err(format!("access_number[{at}].way_of_entry: web_out is for calls that the service places"));
@@ -154,4 +162,27 @@ pub(super) fn check(numbers: &[AccessNumber]) -> Result<(), String> {
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or(text);
     (1..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(number: &str) -> Vec<AccessNumber> {
+        vec![AccessNumber { number: number.into(), forms: vec!["013099396".into()], ..shipped_access_numbers().remove(1) }]
+    }
+
+    #[test]
+    fn a_number_that_charges_could_not_hold_is_refused() {
+        let numbering = Numbering::default();
+        for number in ["01 309 93 96", "+386 1 309 93 96", "19819", "(01) 309-93-96"] {
+            assert_eq!(check(&one(number), &numbering), Ok(()), "{number}");
+        }
+        for number in ["Konferenca", "012", "+386 1 309 93 96 w1", "198 19"] {
+            let refused = check(&one(number), &numbering).expect_err(number);
+            assert!(refused.starts_with(&format!("access_number[0].number: {number:?}: ")), "{refused}");
+        }
+        assert_eq!(check(&shipped_access_numbers(), &numbering), Ok(()));
+        assert_eq!(check(&shipped_access_numbers(), &Numbering { country: "AT".into(), ..Numbering::default() }), Ok(()));
+    }
 }

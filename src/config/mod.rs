@@ -1,4 +1,4 @@
-//! `sklic.toml` and its environment overrides (`SKLIC__SECTION__KEY`).
+//! `sklic.toml` and its environment overrides: `SKLIC__SECTION__KEY`, `SKLIC__PBX__0__KEY` for the first `[[pbx]]`, lists with commas.
 //!
 //! Unknown keys and bad values are errors that name the full path.
 //! A secret may stand in the file, in the environment, or in a file of its own (`secret_file`).
@@ -6,11 +6,14 @@
 mod billing;
 mod conference;
 mod dial_in;
+mod environment;
 mod pbx;
 mod retention;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use config::Source as _;
 use serde::Deserialize;
 
 pub use billing::{BillingConfig, PayerConfig, ShareConfig, ShareStatus, access_number};
@@ -150,15 +153,17 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the key and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, std::env::vars_os())
+    }
+
+    fn load_with(path: &Path, variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
         if !path.is_file() {
             return Err(ConfigError::Unreadable { path: path.into(), why: "there is no such file; name another with --config".into() });
         }
         let invalid = |why: String| ConfigError::Invalid { path: path.into(), why };
-        let source = config::Config::builder()
-            .add_source(config::File::from(path).format(config::FileFormat::Toml))
-            .add_source(config::Environment::with_prefix("SKLIC").prefix_separator("__").separator("__").ignore_empty(true))
-            .build()
-            .map_err(|error| invalid(error.to_string()))?;
+        let file = config::File::from(path).format(config::FileFormat::Toml).collect().map_err(|error| invalid(error.to_string()))?;
+        let merged = environment::Merged::of(file, variables).map_err(invalid)?;
+        let source = config::Config::builder().add_source(merged).build().map_err(|error| invalid(error.to_string()))?;
         let config: Self = source.try_deserialize().map_err(|error| invalid(error.to_string()))?;
         config.check().map_err(invalid)?;
         Ok(config)
@@ -168,6 +173,14 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         jiff::tz::TimeZone::get(&self.service.time_zone)
             .map_err(|_| format!("service.time_zone: there is no time zone {:?}", self.service.time_zone))?;
+        if self.service.name.trim().is_empty() {
+            return Err("service.name: is empty".into());
+        }
+        if self.database.connections == 0 {
+            return Err("database.connections: must be at least 1".into());
+        }
+        self.http.check().map_err(|why| format!("http.{why}"))?;
+        self.numbering.check().map_err(|why| format!("numbering.{why}"))?;
         self.billing.check(&self.numbering).map_err(|why| format!("billing.{why}"))?;
         if let Some(lines) = &self.lines {
             lines.check().map_err(|why| format!("lines.{why}"))?;
@@ -179,7 +192,7 @@ impl Config {
                 return Err(format!("pbx[{at}].name: {:?} is given to two switches", pbx.name));
             }
         }
-        dial_in::check(&self.access_number)?;
+        dial_in::check(&self.access_number, &self.numbering)?;
         self.dial_in.check().map_err(|why| format!("dial_in.{why}"))?;
         self.retention.check().map_err(|why| format!("retention.{why}"))?;
         self.conference.check().map_err(|why| format!("conference.{why}"))?;

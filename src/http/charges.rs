@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Caller;
+use super::check::Checks;
 use super::contacts::page_limit;
 use super::extract::QueryOf;
 use super::problem::Problem;
@@ -56,6 +57,10 @@ pub(super) struct ChargeList {
 async fn list_charges(State(state): State<AppState>, caller: Caller, QueryOf(query): QueryOf<ChargeQuery>) -> Result<Json<ChargeList>, Problem> {
     let limit = page_limit(query.limit, 1000, 5000)?;
     let after = query.after.as_deref().map(read_cursor).transpose()?;
+    let mut checks = Checks::default();
+    checks.time("from", query.from);
+    checks.time("to", query.to);
+    checks.done()?;
     let mut connection = state.pool.get().await?;
     if let Some(conference) = query.conference {
         conferences::lookup(&mut connection, caller.account, conference).await?.ok_or_else(Problem::not_found)?;
@@ -72,5 +77,7 @@ async fn list_charges(State(state): State<AppState>, caller: Caller, QueryOf(que
 
 fn read_cursor(text: &str) -> Result<(Timestamp, ChargeId), Problem> {
     let cursor = text.split_once('_').and_then(|(id, start)| Some((start.parse().ok()?, id.parse().ok()?)));
-    cursor.ok_or_else(|| Problem::field("after", "invalid", "take it from `next` of the page before"))
+    cursor
+        .filter(|(start, _)| *start >= Timestamp::UNIX_EPOCH)
+        .ok_or_else(|| Problem::field("after", "invalid", "take it from `next` of the page before"))
 }

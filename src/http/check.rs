@@ -1,5 +1,7 @@
 //! The checks of fields that people fill in. All errors of a request are gathered, so that a form can show them at once.
 
+use jiff::Timestamp;
+
 use super::problem::{FieldError, Problem};
 use super::state::AppState;
 use crate::numbers::NumberError;
@@ -94,6 +96,28 @@ impl Checks {
             self.refuse(field, "invalid_email", "this is not an e-mail address");
         }
         Some(text.to_owned())
+    }
+
+    /// The address of an account's own: its reports go there.
+    pub fn own_email(&mut self, field: &str, text: &str) -> String {
+        self.email(field, Some(text)).unwrap_or_else(|| {
+            self.refuse(field, "required", "the report goes there");
+            String::new()
+        })
+    }
+
+    /// A time zone (IANA name).
+    pub fn time_zone(&mut self, field: &str, name: &str) {
+        if name.len() > 64 || jiff::tz::TimeZone::get(name).is_err() {
+            self.refuse(field, "invalid", "there is no such time zone");
+        }
+    }
+
+    /// A time to look from or up to. What is before 1970 is a slip, and the database's times do not reach back to all that can be written.
+    pub fn time(&mut self, field: &str, at: Option<Timestamp>) {
+        if at.is_some_and(|at| at < Timestamp::UNIX_EPOCH) {
+            self.refuse(field, "out_of_range", "a time in the years 1970 to 9999");
+        }
     }
 
     /// A telephone number in normal form.

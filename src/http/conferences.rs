@@ -383,8 +383,8 @@ async fn add_participant(
     PathId(id): PathId<ConferenceId>,
     JsonBody(input): JsonBody<PersonInput>,
 ) -> Result<(StatusCode, Json<ParticipantView>), Problem> {
-    let mut connection = state.pool.get().await?;
-    let plan = conferences::lookup(&mut connection, caller.account, id).await?.ok_or_else(Problem::not_found)?;
+    // One connection at a time: requests that hold one and wait for another would starve each other.
+    let plan = conferences::lookup(&mut *state.pool.get().await?, caller.account, id).await?.ok_or_else(Problem::not_found)?;
     let account = super::me::account_of(&state, &caller).await?;
     let mut checks = Checks::within(Limits::of(&state.rules, &account));
     let people = check_people(&state, &caller, &mut checks, "", std::slice::from_ref(&input)).await?;
@@ -392,15 +392,15 @@ async fn add_participant(
     let person = people.into_iter().next().ok_or(Problem::new(Kind::Internal))?;
     let person_id = person.id;
     if plan.state == "planned" {
-        guard_plan(&mut connection, &caller, id).await?;
+        guard_plan(&mut *state.pool.get().await?, &caller, id).await?;
         let most = most_participants(&state, &account);
         // Not the convener; its place on the roster is the next one.
         let row = Participant { convener: false, ..Participant::of(id, 0, person.clone()) };
         // How many people there are is counted when nobody else can be added.
         let places = places_at(&state, plan.scheduled_at, clock::now(), 0, Apart::Conference(id));
-        match plans::add_person(&mut connection, caller.account, row, i64::try_from(most).unwrap_or(i64::MAX), places).await? {
+        let added = plans::add_person(&mut *state.pool.get().await?, caller.account, row, i64::try_from(most).unwrap_or(i64::MAX), places).await?;
+        match added {
             Added::Yes => {
-                drop(connection);
                 state.was_edited(id);
                 let view = state.runtime.view(caller.account, id).await?;
                 return created(view, person_id);
@@ -411,7 +411,6 @@ async fn add_participant(
             Added::NotPlanned => {}
         }
     }
-    drop(connection);
     let view = state.runtime.control(caller.account, id, Control::Add { participant: person }).await?;
     created(view, person_id)
 }

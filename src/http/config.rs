@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 /// Section `[http]` of the configuration.
@@ -68,6 +68,41 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
+    /// What types alone cannot say; the key and what is wrong with it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let url = reqwest::Url::parse(&self.public_url).map_err(|why| format!("public_url: {:?} is no address: {why}", self.public_url))?;
+        // As it is written, for it is compared with what browsers send.
+        if !(self.public_url.starts_with("http://") || self.public_url.starts_with("https://")) || url.host_str().is_none() {
+            return Err(format!("public_url: {:?} does not begin with http:// or https:// and a host", self.public_url));
+        }
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return Err(format!("public_url: {:?} holds more than scheme, host, port and path", self.public_url));
+        }
+        const MANY: u64 = 1_000_000;
+        for (key, value, least, most) in [
+            ("connections", u64::try_from(self.connections).unwrap_or(u64::MAX), 1, MANY),
+            ("request_timeout_seconds", self.request_timeout_seconds, 1, 3_600),
+            ("session_idle_minutes", self.session_idle_minutes.into(), 1, 366 * 24 * 60),
+            ("session_hours", self.session_hours.into(), 1, 366 * 24),
+            ("account_requests_per_second", self.account_requests_per_second.into(), 1, MANY),
+            ("account_burst", self.account_burst.into(), 1, MANY),
+            ("address_requests_per_second", self.address_requests_per_second.into(), 1, MANY),
+            ("address_burst", self.address_burst.into(), 1, MANY),
+            ("logins_per_minute", self.logins_per_minute.into(), 1, MANY),
+            ("login_failures", self.login_failures.into(), 1, 1_000),
+            ("live_streams_per_account", self.live_streams_per_account.into(), 1, MANY),
+            ("live_check_seconds", self.live_check_seconds, 1, 3_600),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(format!("{key}: {value} is not between {least} and {most}"));
+            }
+        }
+        if self.metrics_token.as_ref().is_some_and(|token| token.expose_secret().is_empty()) {
+            return Err("metrics_token: is empty; leave it out to open /metrics to this machine only".into());
+        }
+        Ok(())
+    }
+
     /// Whether browsers reach the service over TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -86,5 +121,36 @@ impl HttpConfig {
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_seconds.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_nothing_could_work_with_are_refused() {
+        let usual = HttpConfig::default;
+        assert_eq!(usual().check(), Ok(()));
+        for url in ["https://sklic.example.test/", "http://127.0.0.1:8080", "https://sklic.example.test:8443/konference"] {
+            assert_eq!(HttpConfig { public_url: url.into(), ..usual() }.check(), Ok(()), "{url}");
+        }
+        for url in ["sklic.example.test", "", "localhost:8080", "ftp://sklic.example.test", "HTTPS://sklic.example.test", "https://", "http://x/?a=b"]
+        {
+            let refused = HttpConfig { public_url: url.into(), ..usual() }.check().expect_err(url);
+            assert!(refused.starts_with("public_url: "), "{refused}");
+        }
+        for (wrong, key) in [
+            (HttpConfig { connections: 0, ..usual() }, "connections: "),
+            (HttpConfig { session_hours: 0, ..usual() }, "session_hours: "),
+            (HttpConfig { session_idle_minutes: 0, ..usual() }, "session_idle_minutes: "),
+            (HttpConfig { request_timeout_seconds: u64::MAX, ..usual() }, "request_timeout_seconds: "),
+            (HttpConfig { live_check_seconds: u64::MAX, ..usual() }, "live_check_seconds: "),
+            (HttpConfig { live_streams_per_account: 0, ..usual() }, "live_streams_per_account: "),
+            (HttpConfig { metrics_token: Some(String::new().into()), ..usual() }, "metrics_token: "),
+        ] {
+            let refused = wrong.check().expect_err(key);
+            assert!(refused.starts_with(key), "{refused}");
+        }
     }
 }

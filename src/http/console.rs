@@ -1,13 +1,13 @@
 //! The console: the built files of `web/`, embedded in the binary.
 
 use axum::Router;
-use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use tower_http::compression::CompressionLayer;
 
+use super::extract::PathId;
 use super::problem::Problem;
 use super::state::AppState;
 
@@ -45,7 +45,7 @@ async fn favicon(headers: HeaderMap) -> Response {
 }
 
 /// A file that has a hash of its content in its name: it never changes.
-async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+async fn asset(PathId(path): PathId<String>, headers: HeaderMap) -> Response {
     named(&format!("assets/{path}"), &headers, "public, max-age=31536000, immutable")
 }
 
@@ -97,7 +97,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_there_is_not_found() {
         for path in ["nothing.js", "../index.html", "../../Cargo.toml", "/etc/passwd", ""] {
-            assert_eq!(asset(Path(path.to_owned()), HeaderMap::new()).await.status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(asset(PathId(path.to_owned()), HeaderMap::new()).await.status(), StatusCode::NOT_FOUND, "{path}");
         }
     }
 
@@ -119,14 +119,14 @@ mod tests {
     async fn embedded_files_are_cached_and_revalidated() {
         for path in Files::iter().filter(|path| path.starts_with("assets/")) {
             let name = path.strip_prefix("assets/").unwrap_or(&path).to_owned();
-            let response = asset(Path(name.clone()), HeaderMap::new()).await;
+            let response = asset(PathId(name.clone()), HeaderMap::new()).await;
             assert_eq!(response.headers()[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
             let kind = response.headers()[header::CONTENT_TYPE].to_str().expect("is text").to_owned();
             let known = ["text/javascript", "application/javascript", "text/css", "application/json"];
             assert!(known.iter().any(|known| kind.starts_with(known)), "{name}: {kind}");
             let mut headers = HeaderMap::new();
             headers.insert(header::IF_NONE_MATCH, response.headers()[header::ETAG].clone());
-            assert_eq!(asset(Path(name), headers).await.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(asset(PathId(name), headers).await.status(), StatusCode::NOT_MODIFIED);
         }
     }
 }

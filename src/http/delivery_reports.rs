@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::bearer;
-use super::extract::read_small;
+use super::extract::{PathId, read_small};
 use super::problem::{Kind, Problem};
 use super::state::AppState;
 use crate::clock;
@@ -38,7 +38,7 @@ pub(super) struct ReportTaken {
     params(("gateway" = String, Path, description = "The gateway's name in the configuration")), responses((status = OK, body = ReportTaken)))]
 async fn take_delivery_report(
     State(state): State<AppState>,
-    Path(gateway): Path<String>,
+    PathId(gateway): PathId<String>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Json<ReportTaken>, Problem> {
@@ -52,7 +52,7 @@ async fn take_delivery_report(
     params(("gateway" = String, Path, description = "The gateway's name in the configuration")), responses((status = OK, body = ReportTaken)))]
 async fn take_delivery_report_by_post(
     State(state): State<AppState>,
-    Path(gateway): Path<String>,
+    PathId(gateway): PathId<String>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Json<ReportTaken>, Problem> {

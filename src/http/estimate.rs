@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::auth::Caller;
 use super::check::Checks;
 use super::conferences::most_participants;
-use super::extract::{JsonBody, PathId};
+use super::extract::{JsonBody, LIST_LIMIT, PathId};
 use super::people::{PersonInput, check_people};
 use super::problem::{Kind, Problem};
 use super::state::AppState;
@@ -99,7 +99,7 @@ pub(super) struct DraftInput {
 async fn estimate_draft(
     State(state): State<AppState>,
     caller: Caller,
-    JsonBody(draft): JsonBody<DraftInput>,
+    JsonBody(draft): JsonBody<DraftInput, LIST_LIMIT>,
 ) -> Result<Json<ConferenceEstimate>, Problem> {
     let account = super::me::account_of(&state, &caller).await?;
     let mut checks = Checks::within(Limits::of(&state.rules, &account));

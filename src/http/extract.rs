@@ -1,12 +1,16 @@
 //! What requests carry, read strictly: JSON bodies, text bodies, path identifiers and query strings.
 
+use std::collections::HashSet;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
@@ -18,28 +22,34 @@ use crate::storage::plans::RequestKey;
 /// The biggest JSON body, in bytes.
 pub const BODY_LIMIT: usize = 256 * 1024;
 
+/// The biggest JSON body with a list of people, in bytes: a whole directory, or the largest conference.
+pub const LIST_LIMIT: usize = 2 * 1024 * 1024;
+
+/// The biggest body where none is described, in bytes: of a request that takes none, and of a gateway's report in whatever form.
+const IDLE_LIMIT: usize = 16 * 1024;
+
 /// The biggest import, in bytes.
 pub const IMPORT_LIMIT: usize = 2 * 1024 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// A JSON body. Unknown fields, wrong types and missing fields are named by path.
-pub struct JsonBody<T>(pub T);
+/// A JSON body of at most so many bytes. Unknown fields, wrong types and missing fields are named by path.
+pub struct JsonBody<T, const LIMIT: usize = BODY_LIMIT>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned, const LIMIT: usize, S: Send + Sync> FromRequest<S> for JsonBody<T, LIMIT> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         if !content_type_is(request.headers(), &["application/json"]) {
             return Err(Problem::new(Kind::WrongContentType).detail("The body must be JSON, with Content-Type: application/json."));
         }
-        let bytes = read_body(request, BODY_LIMIT).await?;
+        let bytes = read_body(request, LIMIT).await?;
         parse_json(&bytes).map(Self)
     }
 }
 
-/// A JSON body that may be sent again under the key of its header `Idempotency-Key`.
+/// A JSON body with a list of people that may be sent again under the key of its header `Idempotency-Key`.
 pub struct KeyedBody<T> {
     /// What was sent.
     pub value: T,
@@ -61,7 +71,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for KeyedBody<T> {
                 Some(text.map(str::to_owned).ok_or_else(|| Problem::field("Idempotency-Key", "invalid", "1 to 200 characters of ASCII"))?)
             }
         };
-        let bytes = read_body(request, BODY_LIMIT).await?;
+        let bytes = read_body(request, LIST_LIMIT).await?;
         let key = key.map(|key| RequestKey { key, request_sha256: Sha256::digest(&bytes).into() });
         Ok(Self { value: parse_json(&bytes)?, key })
     }
@@ -104,9 +114,45 @@ pub(super) async fn read_small(request: Request, limit: usize) -> Result<Bytes, 
     read_body(request, limit).await
 }
 
+/// The operations that take a body, by address and method; the API's description names them.
+#[derive(Clone)]
+pub(super) struct BodyTakers(Arc<HashSet<(String, Method)>>);
+
+impl BodyTakers {
+    pub(super) fn of(description: &utoipa::openapi::OpenApi) -> Self {
+        let mut takers = HashSet::new();
+        for (path, item) in &description.paths.paths {
+            for (method, operation) in [(Method::POST, &item.post), (Method::PUT, &item.put), (Method::PATCH, &item.patch)] {
+                if operation.as_ref().is_some_and(|operation| operation.request_body.is_some()) {
+                    takers.insert((path.clone(), method));
+                }
+            }
+        }
+        Self(Arc::new(takers))
+    }
+}
+
+/// Reads a body that nobody asked for before anything is done: where one that is too big, too slow or broken off comes, nothing is changed.
+pub(super) async fn read_idle_body(State(takers): State<BodyTakers>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    if request.body().is_end_stream() || path.is_some_and(|path| takers.0.contains(&(path, request.method().clone()))) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    match read_within(&parts.headers, body, IDLE_LIMIT).await {
+        // Handed on, for a gateway's report may be in it.
+        Ok(read) => next.run(Request::from_parts(parts, Body::from(read))).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let body = request.into_body();
+    let (parts, body) = request.into_parts();
+    read_within(&parts.headers, body, limit).await
+}
+
+async fn read_within(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(body, limit));
     }
@@ -244,7 +290,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryOf<T> {
 
 #[cfg(test)]
 mod tests {
-    use axum::response::IntoResponse as _;
     use serde::Deserialize;
 
     use super::*;

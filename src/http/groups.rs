@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::auth::Caller;
 use super::check::Checks;
 use super::contacts::MOST_CONTACTS;
-use super::extract::{JsonBody, PathId};
+use super::extract::{JsonBody, LIST_LIMIT, PathId};
 use super::problem::{Kind, Problem};
 use super::state::AppState;
 use crate::clock;
@@ -101,7 +101,7 @@ async fn list_groups(State(state): State<AppState>, caller: Caller) -> Result<Js
 async fn add_group(
     State(state): State<AppState>,
     caller: Caller,
-    JsonBody(input): JsonBody<GroupInput>,
+    JsonBody(input): JsonBody<GroupInput, LIST_LIMIT>,
 ) -> Result<(StatusCode, Json<GroupView>), Problem> {
     let name = input.checked(&state, &caller).await?;
     let id = GroupId::fresh();
@@ -128,7 +128,7 @@ async fn change_group(
     State(state): State<AppState>,
     caller: Caller,
     PathId(id): PathId<GroupId>,
-    JsonBody(input): JsonBody<GroupInput>,
+    JsonBody(input): JsonBody<GroupInput, LIST_LIMIT>,
 ) -> Result<Json<GroupView>, Problem> {
     let name = input.checked(&state, &caller).await?;
     let mut connection = state.pool.get().await?;

@@ -10,12 +10,12 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Caller, account_of};
+use super::auth::{Caller, Proof, account_of};
 use super::extract::PathId;
 use super::problem::{Kind, Problem};
 use super::state::AppState;
@@ -23,6 +23,7 @@ use crate::clock;
 use crate::conference::ConferenceView;
 use crate::ids::{AccountId, ConferenceId};
 use crate::runtime::{ControlError, Live, LiveDelta};
+use crate::storage::sessions::TokenHash;
 
 /// How often a comment is sent, so that proxies and browsers know that the connection lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -30,18 +31,41 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Events that may wait for a slow window; while it is full, changes wait in the runtime's channel, and if that overflows, a new picture is sent.
 const QUEUE: usize = 16;
+/// Ends of sessions that a busy window may be behind with before it looks at its own whatever they were.
+const SIGN_OUTS: usize = 64;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(live))
 }
 
-/// How many streams each account has open.
-#[derive(Default)]
+/// Sessions that were ended here, whose windows look at theirs again at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SignedOut {
+    /// This session.
+    Session(TokenHash),
+    /// Sessions of this account.
+    Account(AccountId),
+}
+
+/// How many streams each account has open, and what ends them before their time.
 pub struct Streams {
     open: Mutex<HashMap<AccountId, u32>>,
+    signed_out: broadcast::Sender<SignedOut>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { open: Mutex::default(), signed_out: broadcast::Sender::new(SIGN_OUTS) }
+    }
 }
 
 impl Streams {
+    /// Has the windows of these sessions look whether they may still watch. Those of other service nodes do so in their time.
+    pub(super) fn look_again(&self, signed_out: SignedOut) {
+        // Nobody watching is no fault.
+        let _ = self.signed_out.send(signed_out);
+    }
+
     fn open(&self, account: AccountId, most: u32) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(account).or_insert(0);
@@ -88,10 +112,10 @@ async fn live(State(state): State<AppState>, caller: Caller, PathId(id): PathId<
         return Err(super::limits::too_many(5).detail(format!("At most {most} windows may be open at once.")));
     }
     let place = Place { state: state.clone(), account: caller.account };
-    let edited = state.runtime.edits();
+    let (edited, signed_out) = (state.runtime.edits(), state.streams.signed_out.subscribe());
     let live = state.runtime.live(caller.account, id).await?;
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let window = Window { state, caller, id, sender, edited, _place: place };
+    let window = Window { state, caller, id, sender, edited, signed_out, _place: place };
     tokio::spawn(window.run(live));
     let events = Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive"));
     // nginx would hold events back until its buffer is full.
@@ -104,7 +128,8 @@ struct Window {
     caller: Caller,
     id: ConferenceId,
     sender: mpsc::Sender<Result<Event, Infallible>>,
-    edited: tokio::sync::broadcast::Receiver<ConferenceId>,
+    edited: broadcast::Receiver<ConferenceId>,
+    signed_out: broadcast::Receiver<SignedOut>,
     _place: Place,
 }
 
@@ -132,11 +157,19 @@ impl Window {
             let sender = self.sender.clone();
             tokio::select! {
                 () = sender.closed() => return Over,
-                _ = check.tick() => {
-                    if !self.may_watch().await {
-                        // If the window does not take it any more, it will find out by itself.
-                        let _ = self.send("signed_out", None, &serde_json::json!({})).await;
-                        return Over;
+                _ = check.tick() => match self.look().await {
+                    Ok(()) => continue,
+                    Err(over) => return over,
+                },
+                ended = self.signed_out.recv() => {
+                    let is_about = match ended {
+                        Ok(SignedOut::Session(hash)) => self.caller.proof == Proof::Session(hash),
+                        Ok(SignedOut::Account(account)) => self.caller.account == account,
+                        Err(RecvError::Lagged(_)) => true,
+                        Err(RecvError::Closed) => return Over,
+                    };
+                    if is_about && let Err(over) = self.look().await {
+                        return over;
                     }
                     continue;
                 }
@@ -180,6 +213,16 @@ impl Window {
                 },
             }
         }
+    }
+
+    /// Says goodbye if the proof does not hold any more.
+    async fn look(&self) -> Result<(), Over> {
+        if self.may_watch().await {
+            return Ok(());
+        }
+        // If the window does not take it any more, it will find out by itself.
+        let _ = self.send("signed_out", None, &serde_json::json!({})).await;
+        Err(Over)
     }
 
     /// Whether the proof still holds. While the database is away it does: the conference must not go dark because of that.

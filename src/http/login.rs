@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 use super::auth::{Caller, Proof, guard_cross_site, says_same_site, session_cookie};
 use super::extract::{JsonBody, PathId};
 use super::limits::{ClientAddress, too_many};
+use super::live::SignedOut;
 use super::me::Me;
 use super::problem::{Kind, Problem};
 use super::secrets::{PASSWORD_LENGTH, new_token, token_hash, verify_password};
@@ -116,7 +117,9 @@ pub(super) async fn verify(state: &AppState, password: String, hash: Option<Stri
 async fn logout(State(state): State<AppState>, headers: HeaderMap, jar: CookieJar) -> Result<impl IntoResponse, Problem> {
     if let Some(cookie) = jar.get(super::auth::cookie_name(&state)) {
         guard_cross_site(&state, &axum::http::Method::POST, &headers)?;
-        sessions::revoke(&mut *state.pool.get().await?, &token_hash(cookie.value())).await?;
+        let session = token_hash(cookie.value());
+        sessions::revoke(&mut *state.pool.get().await?, &session).await?;
+        state.streams.look_again(SignedOut::Session(session));
     }
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, session_cookie(&state, None)?)]))
 }
@@ -168,6 +171,7 @@ async fn list_sessions(State(state): State<AppState>, caller: Caller) -> Result<
 #[utoipa::path(delete, path = "/sessions", tag = "account", responses((status = NO_CONTENT, description = "The sessions are over")))]
 async fn end_sessions(State(state): State<AppState>, caller: Caller) -> Result<impl IntoResponse, Problem> {
     sessions::revoke_all(&mut *state.pool.get().await?, caller.account).await?;
+    state.streams.look_again(SignedOut::Account(caller.account));
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, session_cookie(&state, None)?)]))
 }
 
@@ -180,5 +184,6 @@ async fn end_session(State(state): State<AppState>, caller: Caller, PathId(id): 
     let session = listed.into_iter().find(|session| session_name(&session.token_hash) == id).ok_or_else(Problem::not_found)?;
     let hash = session.token_hash.try_into().map_err(|_| Problem::not_found())?;
     sessions::revoke(&mut connection, &hash).await?;
+    state.streams.look_again(SignedOut::Session(hash));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,17 +11,16 @@ use utoipa_axum::routes;
 use super::auth::{Caller, Proof};
 use super::check::Checks;
 use super::extract::JsonBody;
+use super::live::SignedOut;
 use super::login::verify;
 use super::problem::{Kind, Problem};
-use super::secrets::{PASSWORD_LENGTH, check_pin, hash_password};
+use super::secrets::{PASSWORD_LENGTH, check_password, check_pin, hash_password};
 use super::state::AppState;
 use crate::ids::AccountId;
+use crate::runtime::Limits;
 use crate::storage::accounts::{Account, Preferences};
 use crate::storage::sessions::TokenHash;
 use crate::storage::{accounts, dial_in, sessions};
-
-/// The shortest new password, in characters.
-const SHORTEST_PASSWORD: usize = 10;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(show_me, change_me)).routes(routes!(change_password)).routes(routes!(change_pin))
@@ -122,20 +121,15 @@ pub(super) struct AccountChange {
 /// Change the account
 #[utoipa::path(patch, path = "/me", tag = "account", request_body = AccountChange, responses((status = OK, body = Me)))]
 async fn change_me(State(state): State<AppState>, caller: Caller, JsonBody(change): JsonBody<AccountChange>) -> Result<Json<Me>, Problem> {
-    let mut checks = Checks::default();
+    let mut checks = Checks::within(Limits::of(&state.rules, &account_of(&state, &caller).await?));
     let name = change.name.map(|name| checks.name("name", &name));
     let phone = change.phone.and_then(|phone| checks.callable(&state, "phone", &phone));
-    let email = change.email.map(|email| {
-        checks.email("email", Some(&email)).unwrap_or_else(|| {
-            checks.refuse("email", "required", "the report goes there");
-            String::new()
-        })
-    });
+    let email = change.email.map(|email| checks.own_email("email", &email));
     if change.language.as_deref().is_some_and(|language| !matches!(language, "sl" | "en")) {
         checks.refuse("language", "invalid", "sl or en");
     }
-    if change.time_zone.as_deref().is_some_and(|zone| zone.len() > 64 || jiff::tz::TimeZone::get(zone).is_err()) {
-        checks.refuse("time_zone", "invalid", "there is no such time zone");
+    if let Some(zone) = &change.time_zone {
+        checks.time_zone("time_zone", zone);
     }
     if change.grace_seconds.is_some_and(|seconds| !(0..=3600).contains(&seconds)) {
         checks.refuse("grace_seconds", "out_of_range", "0 to 3600");
@@ -176,17 +170,14 @@ pub(super) struct PasswordChange {
 #[utoipa::path(put, path = "/me/password", tag = "account", request_body = PasswordChange, responses((status = NO_CONTENT, description = "The password is changed")))]
 async fn change_password(State(state): State<AppState>, caller: Caller, JsonBody(change): JsonBody<PasswordChange>) -> Result<StatusCode, Problem> {
     let own = session_of(&caller)?;
-    if change.new_password.chars().count() < SHORTEST_PASSWORD {
-        return Err(Problem::field("new_password", "too_short", format!("at least {SHORTEST_PASSWORD} characters")));
-    }
-    if change.new_password.len() > PASSWORD_LENGTH {
-        return Err(Problem::field("new_password", "too_long", format!("at most {PASSWORD_LENGTH} bytes")));
-    }
+    check_password(&change.new_password).map_err(|(code, why)| Problem::field("new_password", code, why))?;
     confirm_password(&state, &caller, change.current_password).await?;
     let hash = hashed(change.new_password).await?;
     let mut connection = state.pool.get().await?;
     accounts::set_password(&mut connection, caller.account, &hash).await?;
     sessions::revoke_others(&mut connection, caller.account, &own).await?;
+    drop(connection);
+    state.streams.look_again(SignedOut::Account(caller.account));
     Ok(StatusCode::NO_CONTENT)
 }
 

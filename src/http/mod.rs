@@ -5,7 +5,7 @@
 
 mod auth;
 mod charges;
-mod check;
+pub(crate) mod check;
 mod conferences;
 mod config;
 mod console;
@@ -86,11 +86,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// The whole HTTP side as one router. [`serve`] adds the network; tests call it directly.
 pub fn router(state: AppState) -> Router {
-    let (router, _) = described();
+    let (router, description) = described();
     router
         .merge(console::routes())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed))
+        .layer(from_fn_with_state(extract::BodyTakers::of(&description), extract::read_idle_body))
         .layer(from_fn_with_state(state.clone(), limits::by_address))
         .layer(from_fn_with_state(state.clone(), trace::time_limit))
         .layer(CatchPanicLayer::custom(trace::panicked))

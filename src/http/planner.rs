@@ -114,7 +114,9 @@ impl<'a> Draft<'a> {
 
     /// A new plan, made once under the key of its request.
     pub(super) async fn make(self, input: PlanInput, key: Option<RequestKey>) -> Result<PlanDraft, Problem> {
-        let mut checks = Checks::default();
+        let limits = Limits::of(&self.state.rules, &self.account);
+        let convener_allowed = limits.allows(&self.account.phone);
+        let mut checks = Checks::within(limits);
         let title = checks.name("title", &input.title);
         let agenda = checks.note("agenda", input.agenda.as_deref()).unwrap_or_default();
         let repeat = input.repeat.and_then(|repeat| match (repeat.count, repeat.until) {
@@ -129,7 +131,7 @@ impl<'a> Draft<'a> {
         let schedule = Schedule { starts: input.starts, time_zone, length_minutes: input.length_minutes, repeat };
         let occurrences = self.check_schedule(&mut checks, &schedule);
         let channels = self.check_telling(&mut checks, &input.channels, &input.reminders);
-        if !self.state.rules.allows(&self.account.phone) {
+        if !convener_allowed {
             checks.refuse("", "not_allowed", "calls to the convener's own number are not allowed; change it in the account");
         }
         let people = self.check_members(&mut checks, &input.participants).await?;
@@ -165,7 +167,7 @@ impl<'a> Draft<'a> {
         let Some(first_open) = open.first().cloned() else {
             return Err(Problem::new(Kind::Conflict).word("wrong_phase").detail("all conferences of the plan have been started"));
         };
-        let mut checks = Checks::default();
+        let mut checks = Checks::within(Limits::of(&self.state.rules, &self.account));
         let title = update.title.map_or_else(|| old.title.clone(), |title| checks.name("title", &title));
         let agenda = update.agenda.map_or_else(|| old.agenda.clone(), |agenda| checks.note("agenda", Some(&agenda)).unwrap_or_default());
         let schedule = Schedule {

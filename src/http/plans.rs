@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::contacts::page_limit;
-use super::extract::{JsonBody, KeyedBody, PathId, PathIds, QueryOf};
+use super::extract::{JsonBody, KeyedBody, LIST_LIMIT, PathId, PathIds, QueryOf};
 use super::message_views::{MessageList, view as message_view};
 use super::messages::{Lacking, MessageChannel};
 use super::people::PersonInput;
@@ -328,7 +328,7 @@ async fn check_plan(
     State(state): State<AppState>,
     caller: Caller,
     QueryOf(query): QueryOf<CheckQuery>,
-    JsonBody(input): JsonBody<PlanInput>,
+    JsonBody(input): JsonBody<PlanInput, LIST_LIMIT>,
 ) -> Result<Json<PlanCheck>, Problem> {
     let draft = Draft::new(&state, &caller).await?.make(PlanInput { skip_lacking: true, ..input }, None).await?;
     let mut connection = state.pool.get().await?;
@@ -397,7 +397,7 @@ async fn change_whole_plan(
     State(state): State<AppState>,
     caller: Caller,
     PathId(id): PathId<PlanId>,
-    JsonBody(update): JsonBody<PlanUpdate>,
+    JsonBody(update): JsonBody<PlanUpdate, LIST_LIMIT>,
 ) -> Result<Json<PlanView>, Problem> {
     let PlanDraft { change, lacking, .. } = Draft::of(&state, &caller, id).await?.change(update).await?;
     let plan = change.plan.clone();

@@ -7,6 +7,9 @@ use sha2::{Digest as _, Sha256};
 /// How API tokens begin, so that scanners for lost secrets find them.
 pub const API_TOKEN_PREFIX: &str = "sklic_";
 
+/// The shortest new password, in characters.
+pub const SHORTEST_PASSWORD: usize = 10;
+
 /// The longest password that is looked at, in bytes.
 pub const PASSWORD_LENGTH: usize = 1024;
 
@@ -39,6 +42,20 @@ fn base64url(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// A new password that is long enough, and not too long to be looked at.
+///
+/// # Errors
+/// A stable word, and what is wrong with it.
+pub fn check_password(password: &str) -> Result<(), (&'static str, String)> {
+    if password.chars().count() < SHORTEST_PASSWORD {
+        return Err(("too_short", format!("at least {SHORTEST_PASSWORD} characters")));
+    }
+    if password.len() > PASSWORD_LENGTH {
+        return Err(("too_long", format!("at most {PASSWORD_LENGTH} bytes")));
+    }
+    Ok(())
 }
 
 /// A PIN that can be keyed and is not the first that anybody would try.

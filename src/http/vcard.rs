@@ -118,8 +118,11 @@ fn prefer(have: &mut Option<Property>, preferred: &mut bool, parameters: &[Strin
 
 /// Lines with their continuations: a line that begins with a space or tab continues the one before (RFC 6350 §3.2),
 /// and so does the one after a quoted-printable line that ends with `=`.
+///
+/// Every byte is looked at once, however many lines a property is folded over; how long it becomes, the body's limit says.
 fn unfolded(text: &str) -> Vec<Logical> {
     let mut found: Vec<Logical> = Vec::new();
+    let mut head = Head::default();
     let mut soft = false;
     for (at, raw) in text.split('\n').enumerate() {
         let raw = raw.strip_suffix('\r').unwrap_or(raw);
@@ -127,12 +130,15 @@ fn unfolded(text: &str) -> Vec<Logical> {
         match (found.last_mut(), folded) {
             (Some(last), _) if soft => last.text.push_str(raw),
             (Some(last), Some(rest)) => last.text.push_str(rest),
-            _ => found.push(Logical { line: u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1), text: raw.to_owned() }),
+            _ => {
+                head = Head::default();
+                found.push(Logical { line: u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1), text: raw.to_owned() });
+            }
         }
         soft = false;
-        if let Some(last) = found.last_mut()
-            && last.text.ends_with('=')
-            && split_head(&last.text).is_some_and(|(head, _)| head.to_ascii_uppercase().contains("QUOTED-PRINTABLE"))
+        if raw.ends_with('=')
+            && let Some(last) = found.last_mut()
+            && head.is_quoted_printable(&last.text)
         {
             last.text.pop();
             soft = true;
@@ -141,13 +147,48 @@ fn unfolded(text: &str) -> Vec<Logical> {
     found
 }
 
+/// What is known of a growing line's head.
+#[derive(Default)]
+struct Head {
+    search: HeadEnd,
+    /// Whether it says that the value is quoted-printable; not known before the colon has come.
+    quoted_printable: Option<bool>,
+}
+
+impl Head {
+    /// Whether the line's value is quoted-printable; the line may have grown since the last time.
+    fn is_quoted_printable(&mut self, line: &str) -> bool {
+        if self.quoted_printable.is_none() {
+            self.quoted_printable = self.search.find(line).map(|end| line[..end].to_ascii_uppercase().contains("QUOTED-PRINTABLE"));
+        }
+        self.quoted_printable.unwrap_or(false)
+    }
+}
+
+/// Looks for the first colon that is not within quotes, and goes on where it stopped.
+#[derive(Default)]
+struct HeadEnd {
+    looked: usize,
+    quoted: bool,
+}
+
+impl HeadEnd {
+    fn find(&mut self, line: &str) -> Option<usize> {
+        // What was looked at is never taken away again, but for one `=` at the end of a line whose colon is known.
+        let rest = line.as_bytes().get(self.looked..).unwrap_or_default();
+        let found = rest.iter().position(|byte| {
+            self.quoted ^= *byte == b'"';
+            *byte == b':' && !self.quoted
+        });
+        let begin = self.looked;
+        self.looked = line.len();
+        found.map(|at| begin + at)
+    }
+}
+
 /// Name with parameters, and value: at the first colon that is not within quotes.
 fn split_head(line: &str) -> Option<(&str, &str)> {
-    let mut quoted = false;
-    let at = line.find(|c| {
-        quoted ^= c == '"';
-        c == ':' && !quoted
-    })?;
+    let at = HeadEnd::default().find(line)?;
     Some((&line[..at], &line[at + 1..]))
 }
 
@@ -282,6 +323,22 @@ mod tests {
         }
         assert_eq!(value(&read("BEGIN:VCARD\nFN:Ana")[0].name), ("Ana", 2), "a file that breaks off");
         assert_eq!(value(&read("BEGIN:VCARD\nORG:Radio\\; Ena;Oddelek\nEND:VCARD")[0].name), ("Radio; Ena", 2));
+    }
+
+    /// Each would take minutes if the grown line were looked at again for every line that continues it.
+    #[test]
+    fn a_line_that_is_folded_without_end_is_read_in_one_go() {
+        const LIMIT: usize = crate::http::extract::IMPORT_LIMIT;
+        let folds = |begin: &str, fold: &str, end: &str| {
+            let count = (LIMIT - begin.len() - end.len()) / fold.len();
+            format!("{begin}{}{end}", fold.repeat(count))
+        };
+        assert!(read(&folds("X\n", " =\n", "")).is_empty(), "no colon at all");
+        assert!(read(&folds("X;\"\n", " :=\n", "")).is_empty(), "colons within quotes only");
+        let soft = read(&folds("BEGIN:VCARD\nFN;QUOTED-PRINTABLE:A=\n", "b=\n", "\n"));
+        assert_eq!(soft[0].name.as_ref().map(|name| name.value.len()), Some((LIMIT - 36) / 3 + 1), "soft line ends");
+        let head = read(&folds("BEGIN:VCARD\nFN;X=\n", " y=\n", " ;ENCODING=\n QUOTED-PRINTABLE:=C5=\n=BDiga\n"));
+        assert_eq!(value(&head[0].name), ("Žiga", 2), "a head over many lines");
     }
 
     #[test]

@@ -239,6 +239,9 @@ async fn replay_webhook(
     PathId(id): PathId<WebhookId>,
     JsonBody(input): JsonBody<ReplayInput>,
 ) -> Result<(StatusCode, Json<Replayed>), Problem> {
+    let mut checks = Checks::default();
+    checks.time("since", Some(input.since));
+    checks.done()?;
     let mut connection = state.pool.get().await?;
     let webhook = webhooks::lookup(&mut connection, caller.account, id).await?.ok_or_else(Problem::not_found)?;
     let events = webhooks::replay(&mut connection, caller.account, &webhook, input.since, input.conference_id, clock::now(), REPLAY_LIMIT).await?;

@@ -23,7 +23,7 @@ use crate::ids::{ConferenceId, ServiceNodeId};
 use crate::pbx::Event;
 use crate::storage::crossings::{self, Channel};
 use crate::storage::leases::{self, Fence, Lease};
-use crate::storage::{StorageError, Writer, switch_nodes};
+use crate::storage::{Connection, StorageError, Writer, switch_nodes};
 
 /// How long a process counts as living after it has renewed its row, by the clock of the database.
 pub(super) const TTL: Duration = Duration::from_secs(3);
@@ -249,7 +249,7 @@ impl Runtime {
                     leases::note(&mut connection, &node.tenure.fence, node.is_ready(), node.room()).await?;
                 }
                 Some(node) => self.lose(&node),
-                None if mine => begun.extend(self.gain(lease.switch.clone(), lease.epoch).await?),
+                None if mine => begun.extend(self.gain(&mut connection, lease.switch.clone(), lease.epoch).await?),
                 None => {
                     let left = keeper.given.get(&lease.switch).is_some_and(|at| at.elapsed() < TTL);
                     let free = !left && (lease.owner.is_none() || (!lease.alive && settled));
@@ -257,7 +257,7 @@ impl Runtime {
                     if (free || again)
                         && let Some(epoch) = leases::take(&mut connection, lease, membership.me, again, TTL).await?
                     {
-                        begun.extend(self.gain(lease.switch.clone(), epoch).await?);
+                        begun.extend(self.gain(&mut connection, lease.switch.clone(), epoch).await?);
                     }
                 }
             }
@@ -316,10 +316,10 @@ impl Runtime {
     }
 
     /// This process drives the switch from here on.
-    async fn gain(&self, name: String, epoch: i64) -> Result<Option<JoinHandle<()>>, StorageError> {
+    async fn gain(&self, connection: &mut Connection, name: String, epoch: i64) -> Result<Option<JoinHandle<()>>, StorageError> {
         let membership = &self.inner.membership;
         let Some(switch) = membership.switches.iter().find(|switch| switch.name == name) else { return Ok(None) };
-        let known = switch_nodes::lookup(&mut *self.inner.shared.pool.get().await?, &name).await?;
+        let known = switch_nodes::lookup(connection, &name).await?;
         // Not later than now, in case it was noted by a clock that went wrong.
         let proof = known.as_ref().map_or_else(clock::now, |known| known.last_heard_at.min(clock::now()));
         let (sender, events) = tokio::sync::mpsc::unbounded_channel();

@@ -114,7 +114,8 @@ impl Runtime {
         (owner.callable == NATIONAL).then(|| self.inner.rules.numbering.country_prefix().into_iter().collect())
     }
 
-    /// Refuses a start beyond the account's limits, before anybody is called; how many conferences are open is counted when it is claimed.
+    /// Refuses a start beyond the account's limits, before anybody is called; how many conferences are open is counted when it is claimed,
+    /// and the account's line is [asked for](Self::owns_line) apart.
     pub(super) async fn may_start(&self, connection: &mut Connection, owner: &Account, people: &[Participant]) -> Result<(), ControlError> {
         if owner.disabled_at.is_some() {
             info!(account.id = %owner.id, "a start is refused: the account is locked");
@@ -136,12 +137,12 @@ impl Runtime {
             info!(account.id = %owner.id, "a start is refused: what the account may spend in a day is spent");
             return Err(ControlError::SpendReached);
         }
-        self.owns_line(owner).await
+        Ok(())
     }
 
     /// Refuses an account whose line is gone. While the inventory cannot be asked, what was last known of the line holds;
     /// where nothing is known nobody is refused: it must not silence paying subscribers.
-    async fn owns_line(&self, owner: &Account) -> Result<(), ControlError> {
+    pub(super) async fn owns_line(&self, owner: &Account) -> Result<(), ControlError> {
         let Some(lines) = &self.inner.rules.lines else { return Ok(()) };
         let line = owner.line.as_deref().unwrap_or(&owner.phone);
         let standing = match lines.standing(line).await {

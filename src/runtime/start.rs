@@ -96,6 +96,10 @@ impl Runtime {
         let owner = accounts::lookup(&mut connection, account).await?.ok_or(ControlError::NotFound)?;
         let people = participants::list(&mut connection, account, conference).await?;
         self.may_start(&mut connection, &owner, &people).await?;
+        // The inventory of lines may take its time: no connection is held meanwhile, for there are only so many.
+        drop(connection);
+        self.owns_line(&owner).await?;
+        let mut connection = self.inner.shared.pool.get().await?;
         // Its people have their places from here on, or until it has failed to start.
         let (place, start) = match opening {
             Opening::Web => {

@@ -185,4 +185,33 @@ async fn the_dates_of_a_price_list_are_midnights_where_the_service_is() {
     assert!(run("check", "").contains("from 2026-01-01T05:00:00Z, nothing wrong"), "{}", run("check", ""));
     assert!(run("import", "").contains("from 2026-01-01T05:00:00Z"));
     assert!(run("import", " --time-zone UTC").contains("from 2026-01-01T00:00:00Z"));
+
+#[tokio::test]
+async fn an_account_is_made_only_as_its_owner_could_write_it() {
+    let Some(database) = Database::fresh().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(&database, folder.path());
+    let add = |option: &str, value: &str, password: &str| {
+        let usual = [("--user-number", "100300"), ("--name", "'Ana Novak'"), ("--phone", "+38615550201"), ("--email", "ana@example.test")];
+        let given: String = usual.iter().filter(|(name, _)| *name != option).map(|(name, value)| format!(" {name} {value}")).collect();
+        sklic(&config, &format!("printf '%s\\n' '{password}' |"), &format!("account add --password-stdin{given} {option} {value}"))
+    };
+    let (good, long) = ("zelo dolgo geslo", "x".repeat(201));
+    for (option, value, password, reason) in [
+        ("--name", "' '", good, "--name: this is needed"),
+        ("--name", "$'Ana\\nNovak'", good, "--name: control characters"),
+        ("--name", &long, good, "--name: at most 200"),
+        ("--email", "ana@example.test,bor@example.test", good, "--email: this is not"),
+        ("--email", "ana@x", good, "--email: this is not"),
+        ("--email", "''", good, "--email: the report goes there"),
+        ("--time-zone", "Mars/Olympus", good, "--time-zone: there is no such"),
+        ("--allowed-prefixes", "+43", good, "--phone: numbers like +38615550201"),
+        ("--language", "sl", "123456789", "a password has at least 10 characters"),
+    ] {
+        let refused = add(option, value, password);
+        assert!(!refused.status.success() && said(&refused).contains(reason), "{option} {value}: {}", said(&refused));
+    }
+    assert_eq!(said(&sklic(&config, "", "account list")), "", "nobody was made");
+    let made = add("--language", "sl", good);
+    assert!(made.status.success(), "{}", said(&made));
 }

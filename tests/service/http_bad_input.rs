@@ -164,12 +164,83 @@ async fn big_bodies_are_refused_before_they_are_read() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_asked_for_changes_nothing_when_it_is_too_big() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let view = api.plan(&user, &["+38659900002"]).await;
+    let path = format!("{CONFERENCES}/{}", view["id"].as_str().unwrap());
+    let start = format!("{path}/start");
+    for (method, path) in [(Method::POST, &start), (Method::DELETE, &path)] {
+        api.text(method.clone(), &user, path, "application/json", vec![b' '; 10 * 1024 * 1024]).await.problem(413, "too_large");
+        // Not announced.
+        let endless = Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 4096]))));
+        api.text(method.clone(), &user, path, "application/json", endless).await.problem(413, "too_large");
+        let broken = Body::from_stream(futures_util::stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("gone"))]));
+        api.text(method, &user, path, "application/json", broken).await.problem(400, "malformed");
+    }
+    assert_eq!(api.get(&user, &path).await.expect(200)["state"], "planned");
+    // What clients send by habit does no harm.
+    api.text(Method::POST, &user, &start, "application/json", "{}").await.expect(202);
+}
+
+#[tokio::test]
+async fn a_whole_directory_fits_into_a_group_and_a_large_conference_into_a_request() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let unknown = "019aa7c4-6c0e-7b3c-8b8e-0d7a3f1e2c4d";
+    let group = api.post(&user, "/api/v1/groups", json!({"name": "Vsi", "contact_ids": vec![unknown; 10_000]})).await;
+    assert_eq!(
+        group.problem(422, "invalid_fields")["errors"][0],
+        json!({"field": "contact_ids[0]", "code": "unknown_contact", "message": "there is no such contact"})
+    );
+    let people = vec![json!({"name": "Žiga Čopič", "phone": "+386 59 900 002", "email": "ziga.copic@podjetje.example.test"}); 5_000];
+    let starts = "2026-01-01T10:00:00";
+    for (path, body) in [
+        (CONFERENCES, json!({"title": "Vsi", "participants": people})),
+        ("/api/v1/estimate", json!({"participants": people})),
+        ("/api/v1/plans", json!({"title": "Vsi", "starts": starts, "length_minutes": 60, "participants": people})),
+    ] {
+        let problem = api.post(&user, path, body).await.problem(422, "invalid_fields");
+        let errors = problem["errors"].as_array().unwrap();
+        assert!(errors.iter().any(|error| error["field"] == "participants" && error["code"] == "too_many"), "{path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn times_before_the_telephone_are_out_of_range() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let webhook = api.post(&user, "/api/v1/webhooks", json!({"name": "CRM", "url": "https://93.184.215.14/"})).await.expect(201);
+    let replay = format!("/api/v1/webhooks/{}/replay", webhook["id"].as_str().unwrap());
+    for time in ["-009999-01-03T00:00:00Z", "-004713-11-24T00:00:00Z", "1969-12-31T23:59:59Z"] {
+        for field in ["from", "to"] {
+            api.get(&user, &format!("/api/v1/charges?{field}={time}")).await.fields(&[(field, "out_of_range")]);
+        }
+        let after = format!("/api/v1/charges?after=019aa7c4-6c0e-7b3c-8b8e-0d7a3f1e2c4d_{time}");
+        api.get(&user, &after).await.fields(&[("after", "invalid")]);
+        api.post(&user, &replay, json!({"since": time})).await.fields(&[("since", "out_of_range")]);
+        let at = json!({"title": "a", "scheduled_at": time});
+        api.post(&user, CONFERENCES, at).await.fields(&[("scheduled_at", "out_of_range")]);
+        let starts = time.trim_end_matches('Z');
+        let plan = json!({"title": "a", "starts": starts, "length_minutes": 60, "participants": []});
+        api.post(&user, "/api/v1/plans", plan).await.fields(&[("starts", "out_of_range")]);
+    }
+    api.get(&user, "/api/v1/charges?from=1970-01-01T00:00:00Z&to=9999-12-30T00:00:00Z").await.expect(200);
+    api.post(&user, &replay, json!({"since": "9999-12-30T00:00:00Z"})).await.expect(202);
+}
+
+#[tokio::test]
 async fn unknown_addresses_and_methods_are_problems() {
     let Some(api) = Api::fresh().await else { return };
     let user = api.user("100200").await;
     for path in ["/api/v1/nothing", "/api/v2/me", "/nothing", "/api/v1/conferences/x/y/z", "/../etc/passwd", "/%00"] {
         api.get(&user, path).await.problem(404, "not_found");
     }
+    for path in ["/assets/%ff", "/api/v1/delivery_reports/%ff", "/api/v1/conferences/%ff", "/api/v1/sessions/%ff"] {
+        let method = if path.contains("sessions") { Method::DELETE } else { Method::GET };
+        api.text(method, &user, path, "text/plain", Body::empty()).await.problem(404, "not_found");
+    }
+    api.text(Method::POST, &user, "/api/v1/delivery_reports/%ff", "text/plain", Body::empty()).await.problem(404, "not_found");
     api.delete(&user, "/api/v1/me").await.problem(405, "method_not_allowed");
     api.send(Request::put("/api/v1/login").body(Body::empty()).unwrap()).await.problem(405, "method_not_allowed");
     for path in ["/api/v1/conferences?limit=0", "/api/v1/conferences?limit=x", "/api/v1/conferences?limit=201"] {

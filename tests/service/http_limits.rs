@@ -1,11 +1,20 @@
 //! Limits before a call is placed (R13), the estimate, eligibility, and requests that are sent twice.
 
+use std::num::NonZeroUsize;
+
 use axum::body::Body;
 use axum::http::Method;
 use serde_json::{Value, json};
+use sklic::storage::{Pool, PoolOptions};
 
 use crate::accounting::{ended_conference, import, rate_missing};
-use crate::api::{Answer, Api, User, request};
+use crate::api::{Answer, Api, User, generous, request};
+use crate::database::Database;
+
+/// A time of the clock on the wall.
+fn in_two_weeks() -> String {
+    sklic::clock::now().to_zoned(jiff::tz::TimeZone::UTC).datetime().checked_add(jiff::Span::new().days(14)).unwrap().to_string()
+}
 
 async fn planned(api: &Api, user: &User, phone: &str) -> String {
     let body = json!({"title": "Sestanek", "participants": [{"name": "Bor", "phone": phone}]});
@@ -99,6 +108,77 @@ async fn terms_without_sense_are_refused_and_only_staff_sets_them() {
     let terms = api.get(&staff, "/api/v1/operator/accounts/100200/terms").await.expect(200);
     assert!(terms.as_object().unwrap().iter().all(|(name, value)| value.is_null() || name == "line"), "{terms}");
     api.get(&staff, "/api/v1/operator/accounts/999999/terms").await.expect(404);
+}
+
+#[tokio::test]
+async fn plans_and_the_conveners_own_number_keep_to_the_accounts_own_prefixes() {
+    let Some(api) = Api::fresh().await else { return };
+    let (ana, staff) = (api.user("100200").await, api.staff("900100").await);
+    let starts = in_two_weeks();
+    let plan = |phone: &str| json!({"title": "Uprava", "starts": starts, "length_minutes": 30, "participants": [{"name": "Bor", "phone": phone}]});
+    let made = api.post(&ana, "/api/v1/plans", plan("+38659900002")).await.expect(201);
+    let path = format!("/api/v1/plans/{}", made["id"].as_str().unwrap());
+    set(&api, &staff, json!({"allowed_prefixes": ["+385", "+38659900001"]})).await.expect(200);
+    let refused = [("participants[0].phone", "not_allowed")];
+    api.post(&ana, "/api/v1/plans", plan("+38659900002")).await.fields(&refused);
+    api.post(&ana, "/api/v1/plans/check", plan("+38659900002")).await.fields(&refused);
+    api.patch(&ana, &path, json!({"participants": [{"name": "Bor", "phone": "+38659900003"}]})).await.fields(&refused);
+    api.patch(&ana, &path, json!({"participants": [{"name": "Bor", "phone": "+385 1 4833 444"}]})).await.expect(200);
+    api.patch(&ana, "/api/v1/me", json!({"phone": "+38659900002"})).await.fields(&[("phone", "not_allowed")]);
+    api.patch(&ana, "/api/v1/me", json!({"phone": "+385 1 4833 444"})).await.expect(200);
+    set(&api, &staff, json!({"allowed_prefixes": ["+38659900002"]})).await.expect(200);
+    api.post(&ana, "/api/v1/plans", plan("+38659900002")).await.fields(&[("", "not_allowed")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_people_added_at_once_never_exceed_the_participants_of_a_planned_conference() {
+    let Some(api) = Api::fresh().await else { return };
+    let (ana, staff) = (api.user("100200").await, api.staff("900100").await);
+    set(&api, &staff, json!({"max_participants": 4})).await.expect(200);
+    let id = planned(&api, &ana, "+386 599 00002").await;
+    let path = format!("/api/v1/conferences/{id}/participants");
+    let adds = (0..12).map(|at| api.post(&ana, &path, json!({"name": format!("Oseba {at}"), "phone": "+386 599 00003"})));
+    let (added, refused): (Vec<Answer>, Vec<Answer>) =
+        futures_util::future::join_all(adds).await.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!((added.len(), refused.len()), (2, 10));
+    for answer in refused {
+        assert_eq!(word(&answer.expect(409)), "full");
+    }
+    let view = api.get(&ana, &format!("/api/v1/conferences/{id}")).await.expect(200);
+    assert_eq!(view["participants"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn no_request_holds_a_connection_while_it_waits_for_another() {
+    let Some(database) = Database::fresh().await else { return };
+    let options = PoolOptions { connections: NonZeroUsize::MIN, ..PoolOptions::default() };
+    let pool = Pool::new(&database.url, options).unwrap();
+    let api = Api::on(database, pool, generous()).await;
+    let ana = api.user("100200").await;
+    let contact = api.post(&ana, "/api/v1/contacts", json!({"name": "Bor", "phone": "+38659900002"})).await.expect(201);
+    api.post(&ana, "/api/v1/groups", json!({"name": "Uprava", "contact_ids": [contact["id"]]})).await.expect(201);
+    let person = json!({"contact_id": contact["id"]});
+    let view = api.post(&ana, "/api/v1/conferences", json!({"title": "Sestanek", "participants": []})).await.expect(201);
+    let path = format!("/api/v1/conferences/{}", view["id"].as_str().unwrap());
+    api.post(&ana, &format!("{path}/participants"), person.clone()).await.expect(201);
+    api.get(&ana, &format!("{path}/estimate")).await.expect(200);
+    api.patch(&ana, &path, json!({"title": "Drug naslov"})).await.expect(200);
+    let starts = in_two_weeks();
+    let plan = json!({"title": "Uprava", "starts": starts, "length_minutes": 30, "participants": [person]});
+    let made = api.post(&ana, "/api/v1/plans", plan.clone()).await.expect(201);
+    let plan_path = format!("/api/v1/plans/{}", made["id"].as_str().unwrap());
+    api.post(&ana, "/api/v1/plans/check", plan).await.expect(200);
+    api.patch(&ana, &plan_path, json!({"participants": [{"name": "Cene", "phone": "+38659900003"}]})).await.expect(200);
+    api.get(&ana, "/api/v1/plans").await.expect(200);
+    api.delete(&ana, &plan_path).await.expect(200);
+    api.patch(&ana, "/api/v1/me", json!({"phone": "+38659900001", "callable": "directory"})).await.expect(200);
+    api.press(&ana, &format!("{path}/start")).await.expect(202);
+    api.post(&ana, &format!("{path}/participants"), json!({"name": "Bor", "phone": "+38659900002"})).await.expect(201);
+    api.press(&ana, &format!("{path}/end")).await.expect(202);
+    let id = path.rsplit('/').next().unwrap();
+    api.until(&ana, id, "it is over", |view| view["state"] == "ended" || view["state"] == "failed").await;
+    api.get(&ana, &format!("{path}/report")).await.expect(200);
+    api.get(&ana, "/api/v1/charges").await.expect(200);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Method, header};
+use axum::http::{Method, Request, header};
 use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use sklic::storage::{api_tokens, sessions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, PASSWORD, PATIENCE, User, cookie_of, generous, request};
+use crate::api::{Answer, Api, PASSWORD, PATIENCE, User, cookie_of, generous, request};
 
 /// One event of a stream.
 #[derive(Debug)]
@@ -180,6 +180,46 @@ async fn a_window_goes_dark_when_its_session_ends() {
     assert_eq!(by_token.next().await.unwrap().name, "signed_out");
     assert!(by_token.next().await.is_none());
     stop.cancel();
+}
+
+#[tokio::test]
+async fn a_window_goes_dark_at_once_when_its_browser_signs_out() {
+    // So seldom that nothing is noticed by itself.
+    let Some(api) = Api::with(HttpConfig { live_check_seconds: 3600, ..generous() }).await else { return };
+    api.user("100200").await;
+    let (address, stop, _task) = served(&api).await;
+    let [out, other, ended] = [login(&api).await, login(&api).await, login(&api).await];
+    let view = send_as(&api, Method::POST, "/api/v1/conferences", &out, r#"{"title": "Sestanek"}"#).await.expect(201);
+    let id = view["id"].as_str().unwrap();
+    let mut windows = Vec::new();
+    for cookie in [&out, &other, &ended] {
+        let mut window = Window::open(&address, &[("cookie", cookie)], id).await;
+        assert_eq!(window.next().await.unwrap().name, "snapshot");
+        windows.push(window);
+    }
+    send_as(&api, Method::POST, "/api/v1/logout", &out, "").await.expect(204);
+    assert_eq!(windows[0].next().await.unwrap().name, "signed_out");
+    assert!(windows[0].next().await.is_none());
+    // The others of the account go on until somebody signs out everywhere.
+    send_as(&api, Method::PATCH, &format!("/api/v1/conferences/{id}"), &other, r#"{"title": "Drug naslov"}"#).await.expect(200);
+    for window in &mut windows[1..] {
+        assert_eq!(window.next().await.unwrap().name, "snapshot");
+    }
+    send_as(&api, Method::DELETE, "/api/v1/sessions", &other, "").await.expect(204);
+    for window in &mut windows[1..] {
+        assert_eq!(window.next().await.unwrap().name, "signed_out");
+    }
+    stop.cancel();
+}
+
+async fn login(api: &Api) -> String {
+    cookie_of(&api.login("100200", PASSWORD).await)
+}
+
+/// What a browser's own page sends.
+async fn send_as(api: &Api, method: Method, path: &str, cookie: &str, body: &'static str) -> Answer {
+    let request = Request::builder().method(method).uri(path).header(header::COOKIE, cookie).header("sec-fetch-site", "same-origin");
+    api.send(request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap()).await
 }
 
 #[tokio::test]
