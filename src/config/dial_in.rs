@@ -122,6 +122,8 @@ pub fn shipped_access_numbers() -> Vec<AccessNumber> {
 /// What types alone cannot say about the list.
 pub(super) fn check(numbers: &[AccessNumber]) -> Result<(), String> {
     let mut taken = BTreeSet::new();
+    // Of the entries before: forms, and the calling lines for which they count.
+    let mut before: Vec<(String, String)> = Vec::new();
     for (at, number) in numbers.iter().enumerate() {
         if number.number.trim().is_empty() || number.number.chars().count() > 64 {
             return Err(format!("access_number[{at}].number: is empty or longer than 64 characters"));
@@ -142,11 +144,18 @@ pub(super) fn check(numbers: &[AccessNumber]) -> Result<(), String> {
                 if !line.is_empty() && !is_number(&line) {
                     return Err(format!("access_number[{at}].calling_prefixes: {line:?} is not digits, with or without +"));
                 }
+                if let Some((_, wider)) = before.iter().find(|(other, wider)| other == form && line.starts_with(wider.as_str())) {
+                    let which = if wider.is_empty() { "all calling lines".to_owned() } else { format!("calling lines that begin with {wider}") };
+                    return Err(format!(
+                        "access_number[{at}].forms: {form:?} is there already for {which}, and the first counts; put this one before it"
+                    ));
+                }
                 if !taken.insert((form.clone(), line)) {
-                    return Err(format!("access_number[{at}].forms: {form:?} is there already for the same calling lines"));
+                    return Err(format!("access_number[{at}].forms: {form:?} is there twice"));
                 }
             }
         }
+        before.extend(taken.iter().cloned());
     }
     Ok(())
 }
@@ -154,4 +163,31 @@ pub(super) fn check(numbers: &[AccessNumber]) -> Result<(), String> {
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or(text);
     (1..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod reach_tests {
+    use super::*;
+
+    fn entry(forms: &[&str], lines: &[&str]) -> AccessNumber {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        AccessNumber { forms: owned(forms), calling_prefixes: owned(lines), ..shipped_access_numbers().remove(1) }
+    }
+
+    #[test]
+    fn an_entry_that_is_never_reached_is_refused() {
+        assert_eq!(check(&shipped_access_numbers()), Ok(()));
+        assert_eq!(check(&[entry(&["1"], &["+38640", "+386"]), entry(&["1"], &["+385"]), entry(&["1", "2"], &[])]), Ok(()));
+        let refused: [(&[&str], &[&str], &str); 4] = [
+            (&[], &["+386"], "all calling lines"),
+            (&[], &[], "all calling lines"),
+            (&["+386"], &["+385", "+38640"], "calling lines that begin with +386"),
+            (&["+386"], &["+386"], "calling lines that begin with +386"),
+        ];
+        for (lines, later, which) in refused {
+            let refused = check(&[entry(&["1"], lines), entry(&["2", "1"], later)]).expect_err(which);
+            let expected = format!("access_number[1].forms: \"1\" is there already for {which}, and the first counts; put this one before it");
+            assert_eq!(refused, expected);
+        }
+    }
 }
