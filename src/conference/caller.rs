@@ -37,6 +37,9 @@ pub struct NewCaller {
     pub convener_owes: bool,
     /// When the switch answered him: his call component begins.
     pub answered_at: Timestamp,
+    /// Since when he has waited for the conference to be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Timestamp>,
 }
 
 impl Conference {
@@ -93,7 +96,7 @@ impl Conference {
             members >= usize::try_from(self.spec.settings.max_participants).unwrap_or(usize::MAX)
         };
         let id = known.unwrap_or_else(|| self.enrol(caller.person.clone(), false));
-        let (leg, needs_consent) = (caller.leg, caller.needs_consent);
+        let (leg, needs_consent, since) = (caller.leg, caller.needs_consent, caller.waiting_since.unwrap_or(now));
         // Who pays for himself is let in at the cap as well: he costs the account nothing.
         let unaffordable = caller.convener_owes && self.may_spend().is_err();
         self.take_leg(now, id, caller, out);
@@ -102,9 +105,9 @@ impl Conference {
             _ if full => self.turn_away(now, leg, vec![Phrase::Full], out),
             _ if unaffordable => self.turn_away(now, leg, vec![Phrase::NotPossible, Phrase::Goodbye], out),
             _ if self.locked && !self.spec.settings.callers_wait_at_lock => self.turn_away(now, leg, vec![Phrase::Locked], out),
-            _ if needs_consent || self.locked => self.keep_waiting(now, leg, Phrase::AwaitAdmission, out),
+            _ if needs_consent || self.locked => self.keep_waiting(since, leg, Phrase::AwaitAdmission, out),
             Phase::Running { away: None, .. } => self.let_in(now, leg, out),
-            _ => self.keep_waiting(now, leg, Phrase::Waiting, out),
+            _ => self.keep_waiting(since, leg, Phrase::Waiting, out),
         }
         Ok(())
     }
@@ -172,12 +175,13 @@ impl Conference {
         }));
     }
 
-    fn keep_waiting(&mut self, now: Timestamp, id: LegId, words: Phrase, out: &mut Out) {
+    /// He waits; his limit counts from `since`, whatever he has waited for.
+    fn keep_waiting(&mut self, since: Timestamp, id: LegId, words: Phrase, out: &mut Out) {
         let limit = SignedDuration::from_secs(i64::from(self.spec.settings.wait_limit_seconds));
         let language = self.spec.settings.language;
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.phase = LegPhase::Waiting;
-        leg.deadline = Some(now + limit);
+        leg.deadline = Some(since + limit);
         out.commands.push(Command::Hold { leg: id, language, say: vec![words] });
     }
 

@@ -126,6 +126,8 @@ pub(super) fn check(numbers: &[AccessNumber], numbering: &Numbering) -> Result<(
     let mut taken = BTreeSet::new();
     // The shipped ones are Slovene; whoever has another country and writes none of his own takes no calls by them.
     let own = numbers != shipped_access_numbers();
+    // Of the entries before: forms, and the calling lines for which they count.
+    let mut before: Vec<(String, String)> = Vec::new();
     for (at, number) in numbers.iter().enumerate() {
         if number.number.trim().is_empty() || number.number.chars().count() > 64 {
             return Err(format!("access_number[{at}].number: is empty or longer than 64 characters"));
@@ -150,11 +152,18 @@ pub(super) fn check(numbers: &[AccessNumber], numbering: &Numbering) -> Result<(
                 if !line.is_empty() && !is_number(&line) {
                     return Err(format!("access_number[{at}].calling_prefixes: {line:?} is not digits, with or without +"));
                 }
+                if let Some((_, wider)) = before.iter().find(|(other, wider)| other == form && line.starts_with(wider.as_str())) {
+                    let which = if wider.is_empty() { "all calling lines".to_owned() } else { format!("calling lines that begin with {wider}") };
+                    return Err(format!(
+                        "access_number[{at}].forms: {form:?} is there already for {which}, and the first counts; put this one before it"
+                    ));
+                }
                 if !taken.insert((form.clone(), line)) {
-                    return Err(format!("access_number[{at}].forms: {form:?} is there already for the same calling lines"));
+                    return Err(format!("access_number[{at}].forms: {form:?} is there twice"));
                 }
             }
         }
+        before.extend(taken.iter().cloned());
     }
     Ok(())
 }
@@ -184,5 +193,27 @@ mod tests {
         }
         assert_eq!(check(&shipped_access_numbers(), &numbering), Ok(()));
         assert_eq!(check(&shipped_access_numbers(), &Numbering { country: "AT".into(), ..Numbering::default() }), Ok(()));
+    }
+
+    fn entry(forms: &[&str], lines: &[&str]) -> AccessNumber {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        AccessNumber { forms: owned(forms), calling_prefixes: owned(lines), ..shipped_access_numbers().remove(1) }
+    }
+
+    #[test]
+    fn an_entry_that_is_never_reached_is_refused() {
+        assert_eq!(check(&shipped_access_numbers(), &Numbering::default()), Ok(()));
+        assert_eq!(check(&[entry(&["1"], &["+38640", "+386"]), entry(&["1"], &["+385"]), entry(&["1", "2"], &[])], &Numbering::default()), Ok(()));
+        let refused: [(&[&str], &[&str], &str); 4] = [
+            (&[], &["+386"], "all calling lines"),
+            (&[], &[], "all calling lines"),
+            (&["+386"], &["+385", "+38640"], "calling lines that begin with +386"),
+            (&["+386"], &["+386"], "calling lines that begin with +386"),
+        ];
+        for (lines, later, which) in refused {
+            let refused = check(&[entry(&["1"], lines), entry(&["2", "1"], later)], &Numbering::default()).expect_err(which);
+            let expected = format!("access_number[1].forms: \"1\" is there already for {which}, and the first counts; put this one before it");
+            assert_eq!(refused, expected);
+        }
     }
 }

@@ -13,8 +13,9 @@ pub struct Identity {
     pub calling_line: Option<String>,
     /// The number to show on roster and report; empty when the caller keeps it private or none was sent.
     pub number: String,
-    /// What lock-outs are counted on: the line, else what was presented, else the trunk.
-    pub lock_out_key: String,
+    /// What lock-outs are counted on: the line, else what was presented. Those of whom neither can be read have nothing in common
+    /// but that: they are counted on the access number alone.
+    pub lock_out_key: Option<String>,
 }
 
 /// Reads a caller's identity.
@@ -27,11 +28,7 @@ pub fn identify(caller: &Caller, trusted_trunks: &[String], numbering: &Numberin
     let calling_line = if trusted { caller.asserted.iter().find_map(|value| asserted_line(value, numbering)) } else { None };
     let presented = plain(&caller.presented, numbering);
     let shown = calling_line.clone().or_else(|| presented.clone()).unwrap_or_default();
-    Identity {
-        lock_out_key: calling_line.clone().or(presented).unwrap_or_else(|| format!("trunk {}", caller.trunk)),
-        number: if caller.private { String::new() } else { shown },
-        calling_line,
-    }
+    Identity { lock_out_key: calling_line.clone().or(presented), number: if caller.private { String::new() } else { shown }, calling_line }
 }
 
 /// The first number of a P-Asserted-Identity value, which may hold a SIP and a tel URI.
@@ -52,11 +49,22 @@ fn plain(text: &str, numbering: &Numbering) -> Option<String> {
     numbering.normalise(text).or_else(|_| numbering.normalise(&format!("+{text}"))).ok()
 }
 
+/// The number that was dialled, as the forms of access numbers are written: of what stood in the request's URI neither scheme nor host,
+/// no parameters of the user part (`;npdi;rn=…`, RFC 4694) and no visual separators (RFC 3966).
+#[must_use]
+pub fn number_dialled(text: &str) -> String {
+    let text = text.trim();
+    let scheme = |(scheme, _): &(&str, &str)| ["tel", "sip", "sips"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let number = text.split_once(':').filter(scheme).map_or(text, |(_, rest)| rest);
+    number.split([';', '@']).next().unwrap_or_default().chars().filter(|c| !"-.() ".contains(*c)).collect()
+}
+
 /// The access number of a call: the first whose form was dialled, and whose calling lines fit.
+/// `dialled` is as [`number_dialled`] gives it.
 #[must_use]
 pub fn access_number<'a>(numbers: &'a [AccessNumber], dialled: &str, identity: &Identity) -> Option<&'a AccessNumber> {
     // For the way of entry alone what was presented is good enough: both ways have the same payers.
-    let line = identity.calling_line.as_deref().unwrap_or(&identity.lock_out_key);
+    let line = identity.calling_line.as_ref().or(identity.lock_out_key.as_ref()).map_or("", String::as_str);
     numbers.iter().find(|number| {
         let lines = &number.calling_prefixes;
         number.forms.iter().any(|form| form == dialled) && (lines.is_empty() || lines.iter().any(|prefix| line.starts_with(prefix.as_str())))
@@ -128,6 +136,31 @@ mod tests {
     fn privacy_hides_the_number_and_keeps_the_payer() {
         let identity = identify(&caller(&["<tel:+38613099396>"], "anonymous", true), &["trunk".into()], &Numbering::default());
         assert_eq!((identity.calling_line.as_deref(), identity.number.as_str()), (Some("+38613099396"), ""));
+    }
+
+    #[test]
+    fn who_has_neither_line_nor_number_is_not_one_with_all_such() {
+        let identity = identify(&caller(&["<sip:anonymous@anonymous.invalid>"], "anonymous", true), &["trunk".into()], &Numbering::default());
+        assert_eq!((identity.calling_line, identity.lock_out_key), (None, None));
+        let identity = identify(&caller(&[], "+38640123456", true), &["trunk".into()], &Numbering::default());
+        assert_eq!(identity.lock_out_key.as_deref(), Some("+38640123456"));
+    }
+
+    #[test]
+    fn a_dialled_number_in_many_writings() {
+        for text in [
+            "+38613099396",
+            "+38613099396;npdi;rn=+38640",
+            "tel:+386-1-309-93-96",
+            "TEL:+386(1)309.93.96;phone-context=+386",
+            "sip:+38613099396;npdi@example.test:5060",
+            " +386 1 309 93 96 ",
+        ] {
+            assert_eq!(number_dialled(text), "+38613099396", "{text}");
+        }
+        for (text, number) in [("19819", "19819"), ("*19#", "*19#"), ("", ""), (";", ""), ("abc:1", "abc:1"), ("tel:", "")] {
+            assert_eq!(number_dialled(text), number, "{text}");
+        }
     }
 
     #[test]

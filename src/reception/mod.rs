@@ -8,5 +8,5 @@ mod identity;
 mod lock_out;
 
 pub use dialogue::{Dialogue, Effect, Found, Input, Rules};
-pub use identity::{Identity, access_number, identify};
+pub use identity::{Identity, access_number, identify, number_dialled};
 pub use lock_out::{Counter, LockOutRules, Subject};

@@ -105,6 +105,7 @@ impl Guest {
             needs_consent,
             convener_owes: needs_consent || prices.convener_owes(way, number),
             answered_at: self.caller.answered_at,
+            waiting_since: self.waiting.as_ref().map(|(waiting, _)| waiting.since),
         }
     }
 
@@ -162,12 +163,27 @@ impl Guest {
         let Some(row) = row else { return Ok(Some(Input::Refused(Phrase::NotAllowed))) };
         let person = NewParticipant { id: ParticipantId::fresh(), name: row.name, phone: row.phone, email: Some(row.email), contact: None };
         let caller = self.new_caller(person.clone(), true);
+        let mut refused = false;
         for conference in open.iter().filter(|conference| conference.running) {
             match self.place_of(account, conference.id).await? {
                 Place::There(switch) if !self.came_with_pass => return self.bring(&switch, account, None).await,
-                Place::Here if self.offer(account, conference.id, caller.clone()).await.is_ok() => return Ok(None),
-                _ => {}
+                Place::There(_) => {}
+                Place::Here => match self.offer(account, conference.id, caller.clone()).await {
+                    Ok(()) => return Ok(None),
+                    // It has just ended.
+                    Err(ControlError::Refused(Refusal::WrongPhase { .. }) | ControlError::NotFound) => {}
+                    Err(ControlError::Refused(_)) => refused = true,
+                    Err(fault) => {
+                        warn!(leg.id = %self.caller.leg, conference.id = %conference.id, %fault, "a convener could not be handed over");
+                        return Ok(Some(Input::Refused(Phrase::Apology)));
+                    }
+                },
             }
+        }
+        if refused {
+            // He is inside, or his line of a moment ago still counts as such. FreeSWITCH ends a room as soon as one convener's call in it ends,
+            // so a second one would gain him nothing; and he has not asked for another conference beside the one that runs.
+            return Ok(Some(Input::Refused(Phrase::NotPossible)));
         }
         if !self.came_with_pass && (self.node.is_draining() || self.node.room_for(0).is_none()) {
             // The conference that he starts is not to be here.

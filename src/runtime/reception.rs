@@ -18,7 +18,7 @@ use crate::config::{AccessNumber, NoIdentity};
 use crate::http::secrets::verify_password;
 use crate::ids::{AccountId, LegId, PassId};
 use crate::pbx::{Caller, Command, CommandFailure, Event, Keys, Language, Phrase};
-use crate::reception::{Dialogue, Effect, Found, Identity, Input, Rules, Subject, access_number, identify};
+use crate::reception::{Dialogue, Effect, Found, Identity, Input, Rules, Subject, access_number, identify, number_dialled};
 use crate::storage::dial_in::{self, Waiting};
 use crate::storage::{Pooled, StorageError};
 
@@ -77,7 +77,8 @@ impl Runtime {
     async fn attend(&self, node: Arc<Node>, caller: Caller, mut inbox: UnboundedReceiver<Message>) {
         let rules = &self.inner.rules;
         let pass = self.recognise(&node, &caller).await;
-        let caller = pass.as_ref().map_or(caller, |pass| pass.caller.clone());
+        let mut caller = pass.as_ref().map_or(caller, |pass| pass.caller.clone());
+        caller.dialled = number_dialled(&caller.dialled);
         let identity = identify(&caller, &rules.dial_in.trusted_trunks, &rules.numbering);
         let Some(access) = access_number(&rules.access_numbers, &caller.dialled, &identity).cloned() else {
             warn!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id,
@@ -203,8 +204,10 @@ impl Guest {
                         self.speak(command).await;
                         continue;
                     }
-                    Effect::LookUp(keys) => Input::Found(self.look_up(&keys).await),
-                    Effect::CheckPin { account, keys } => Input::PinChecked(self.check_pin(account, &keys).await),
+                    Effect::LookUp(keys) => self.find(&keys).await.map_or_else(|fault| self.unavailable(&fault), Input::Found),
+                    Effect::CheckPin { account, keys } => {
+                        self.is_pin(account, &keys).await.map_or_else(|fault| self.unavailable(&fault), Input::PinChecked)
+                    }
                     Effect::Enter { account, contact } => match self.enter(account, contact).await {
                         Ok(None) => return Next::Gone,
                         Ok(Some(input)) => input,
@@ -245,8 +248,19 @@ impl Guest {
         Input::Refused(Phrase::Apology)
     }
 
-    fn lock_keys(&self) -> [(Subject, String); 2] {
-        [(Subject::Line, self.identity.lock_out_key.clone()), (Subject::AccessNumber, self.access.number.clone())]
+    /// On what his failures are counted.
+    fn lock_keys(&self) -> Vec<(Subject, String)> {
+        let line = self.identity.lock_out_key.clone().map(|line| (Subject::Line, line));
+        line.into_iter().chain([(Subject::AccessNumber, self.access.number.clone())]).collect()
+    }
+
+    /// He has keyed what was right.
+    async fn relieve(&self, keys: &[(Subject, String)]) -> Result<(), StorageError> {
+        let mut connection = self.runtime.connection().await?;
+        for (subject, key) in keys.iter().filter(|(subject, _)| *subject == Subject::Line) {
+            dial_in::relieve(&mut connection, *subject, key, &self.runtime.inner.rules.dial_in.lock_out, clock::now()).await?;
+        }
+        Ok(())
     }
 
     /// Whether one of these is locked out.
@@ -276,34 +290,23 @@ impl Guest {
         Ok(())
     }
 
-    async fn look_up(&self, keys: &Keys) -> Found {
-        self.find(keys).await.unwrap_or_else(|fault| {
-            error!(leg.id = %self.caller.leg, %fault, "a code could not be looked up; it sounds like a wrong one");
-            Found::Nobody
-        })
-    }
-
     async fn find(&self, keys: &Keys) -> Result<Found, StorageError> {
         let locks = self.lock_keys();
         if self.is_locked(&locks).await? {
             return Ok(Found::Nobody);
         }
         let found = dial_in::find_code(&mut *self.runtime.connection().await?, keys.expose()).await?;
-        if found == Found::Nobody {
-            self.count_failure(&locks).await?;
+        match found {
+            Found::Nobody => self.count_failure(&locks).await?,
+            Found::Participant { .. } => self.relieve(&locks).await?,
+            // A user number is no secret: the PIN decides.
+            Found::Convener { .. } => {}
         }
         Ok(found)
     }
 
-    async fn check_pin(&self, account: AccountId, keys: &Keys) -> bool {
-        self.is_pin(account, keys).await.unwrap_or_else(|fault| {
-            error!(leg.id = %self.caller.leg, %fault, "a PIN could not be checked; it sounds like a wrong one");
-            false
-        })
-    }
-
     async fn is_pin(&self, account: AccountId, keys: &Keys) -> Result<bool, StorageError> {
-        let mut locks = self.lock_keys().to_vec();
+        let mut locks = self.lock_keys();
         locks.push((Subject::Code, account.to_string()));
         if self.is_locked(&locks).await? {
             return Ok(false);
@@ -313,6 +316,7 @@ impl Guest {
         let right = tokio::task::spawn_blocking(move || verify_password(&pin, hash.as_deref())).await.unwrap_or(false);
         if right {
             dial_in::forgive(&mut *self.runtime.connection().await?, Subject::Code, &account.to_string()).await?;
+            self.relieve(&locks).await?;
         } else {
             self.count_failure(&locks).await?;
         }

@@ -1,13 +1,14 @@
 //! Accounts: subscribers of the service.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection as _, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::{NullableTimestamp, ToDiesel};
 
-use super::schema::accounts;
+use super::schema::{accounts, contacts};
 use super::text::refuse_nul;
-use super::{Connection, StorageResult};
+use super::{Connection, StorageError, StorageResult};
 use crate::ids::AccountId;
 
 /// An account, without its password.
@@ -154,7 +155,8 @@ pub struct Terms {
 /// Makes an account. The line that makes it eligible is its telephone, as it is now: later only the operator changes it.
 ///
 /// # Errors
-/// [`StorageError::Conflict`](super::StorageError::Conflict) of `accounts_user_number_key` when the user number is taken.
+/// [`StorageError::Conflict`](super::StorageError::Conflict) of `accounts_user_number_key` when the user number is taken, as another account's
+/// or as somebody's code: whoever keys it is to be one person.
 pub async fn add(connection: &mut Connection, account: NewAccount) -> StorageResult<()> {
     refuse_nul(&[
         ("user_number", &account.user_number),
@@ -166,8 +168,16 @@ pub async fn add(connection: &mut Connection, account: NewAccount) -> StorageRes
         ("password_hash", &account.password_hash),
     ])?;
     let line = accounts::line.eq(account.phone.clone());
-    diesel::insert_into(accounts::table).values((account, line)).execute(connection).await?;
-    Ok(())
+    connection
+        .transaction(async |connection| {
+            let code = contacts::table.filter(contacts::code.eq(&account.user_number));
+            if diesel::select(exists(code)).get_result::<bool>(connection).await? {
+                return Err(StorageError::Conflict { what: "accounts_user_number_key".into() });
+            }
+            diesel::insert_into(accounts::table).values((account, line)).execute(connection).await?;
+            Ok(())
+        })
+        .await
 }
 
 /// Makes an account with the operator's terms, or nothing.

@@ -130,16 +130,17 @@ pub async fn set_pin(connection: &mut Connection, account: AccountId, pin_hash: 
 /// # Errors
 /// A fault of the database.
 pub async fn lock_out(connection: &mut Connection, subject: Subject, key: &str) -> StorageResult<Counter> {
-    type Row = (i32, jiff_diesel::Timestamp, jiff_diesel::NullableTimestamp);
+    type Row = (i32, jiff_diesel::Timestamp, jiff_diesel::NullableTimestamp, jiff_diesel::NullableTimestamp);
     let found = lock_outs::table
         .find((subject.word(), key))
-        .select((lock_outs::failures, lock_outs::last_failed_at, lock_outs::locked_until))
+        .select((lock_outs::failures, lock_outs::last_failed_at, lock_outs::leaked_at, lock_outs::locked_until))
         .first::<Row>(connection)
         .await
         .optional()?;
-    Ok(found.map_or_else(Counter::default, |(failures, last, until)| Counter {
+    Ok(found.map_or_else(Counter::default, |(failures, last, leaked, until)| Counter {
         failures: u32::try_from(failures).unwrap_or(0),
         last_failed_at: Some(last.into()),
+        leaked_at: leaked.into(),
         locked_until: until.into(),
     }))
 }
@@ -150,12 +151,40 @@ pub async fn lock_out(connection: &mut Connection, subject: Subject, key: &str) 
 /// # Errors
 /// A fault of the database.
 pub async fn count_failure(connection: &mut Connection, subject: Subject, key: &str, rules: &LockOutRules, now: Timestamp) -> StorageResult<Counter> {
+    change_lock_out(connection, (subject, key), rules, now, false).await
+}
+
+/// A right code or PIN came from a line: its failures are let off sooner, see [`Counter::relieve`].
+///
+/// # Errors
+/// A fault of the database.
+pub async fn relieve(connection: &mut Connection, subject: Subject, key: &str, rules: &LockOutRules, now: Timestamp) -> StorageResult<()> {
+    // Hardly ever is there a counter at all.
+    if lock_out(connection, subject, key).await?.failures == 0 {
+        return Ok(());
+    }
+    change_lock_out(connection, (subject, key), rules, now, true).await.map(drop)
+}
+
+/// Changes a counter after something right or wrong, one change after the other.
+async fn change_lock_out(
+    connection: &mut Connection,
+    (subject, key): (Subject, &str),
+    rules: &LockOutRules,
+    now: Timestamp,
+    right: bool,
+) -> StorageResult<Counter> {
     connection
         .transaction(async |connection| {
             let lock = diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 7364))");
             lock.bind::<Text, _>(format!("{} {key}", subject.word())).execute(connection).await?;
-            let counter = lock_out(connection, subject, key).await?.fail(subject, rules, now);
-            save_lock_out(connection, subject, key, counter, now).await?;
+            let before = lock_out(connection, subject, key).await?;
+            let counter = if right { before.relieve(subject, rules, now) } else { before.fail(subject, rules, now) };
+            if counter.failures == 0 {
+                forgive(connection, subject, key).await?;
+            } else {
+                save_lock_out(connection, subject, key, counter, now).await?;
+            }
             Ok(counter)
         })
         .await
@@ -171,6 +200,7 @@ async fn save_lock_out(connection: &mut Connection, subject: Subject, key: &str,
             lock_outs::failures.eq(i32::try_from(counter.failures).unwrap_or(i32::MAX)),
             lock_outs::last_failed_at.eq(counter.last_failed_at.unwrap_or(now).to_diesel()),
             lock_outs::locked_until.eq(counter.locked_until.to_diesel()),
+            lock_outs::leaked_at.eq(counter.leaked_at.to_diesel()),
         ))
         .on_conflict((lock_outs::subject, lock_outs::key))
         .do_update()
@@ -178,6 +208,7 @@ async fn save_lock_out(connection: &mut Connection, subject: Subject, key: &str,
             lock_outs::failures.eq(excluded(lock_outs::failures)),
             lock_outs::last_failed_at.eq(excluded(lock_outs::last_failed_at)),
             lock_outs::locked_until.eq(excluded(lock_outs::locked_until)),
+            lock_outs::leaked_at.eq(excluded(lock_outs::leaked_at)),
         ))
         .execute(connection)
         .await?;
@@ -193,12 +224,13 @@ pub async fn forgive(connection: &mut Connection, subject: Subject, key: &str) -
     Ok(())
 }
 
-/// Drops counters without a failure since then; says how many.
+/// Drops counters without a failure or a lock-out since then; says how many.
 ///
 /// # Errors
 /// A fault of the database.
 pub async fn forget_lock_outs(connection: &mut Connection, before: Timestamp) -> StorageResult<usize> {
-    let old = lock_outs::table.filter(lock_outs::last_failed_at.lt(before.to_diesel()));
+    let open = lock_outs::locked_until.is_null().or(lock_outs::locked_until.lt(Some(before).to_diesel()).assume_not_null());
+    let old = lock_outs::table.filter(lock_outs::last_failed_at.lt(before.to_diesel()).and(open));
     Ok(diesel::delete(old).execute(connection).await?)
 }
 

@@ -217,6 +217,7 @@ diesel::table! {
         failures -> Integer,
         last_failed_at -> Timestamptz,
         locked_until -> Nullable<Timestamptz>,
+        leaked_at -> Nullable<Timestamptz>,
     }
 }
 

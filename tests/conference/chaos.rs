@@ -262,6 +262,7 @@ fn input(world: &World, step: Step, added: &mut u128) -> Option<Input> {
             let fresh = person(0x1_0000 + *added, "caller");
             Input::Arrived {
                 caller: Box::new(NewCaller {
+                    waiting_since: None,
                     // Now and then the same one twice.
                     leg: LegId(Uuid::from_u128(0x5000 + *added / 4 * 4 + u128::from(needs_consent))),
                     convener: who.is_some_and(|who| who.convener),

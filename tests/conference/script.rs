@@ -210,6 +210,10 @@ impl Play {
             needs_consent: rest.contains(&"unknown"),
             convener_owes: rest.contains(&"owing") || rest.contains(&"unknown"),
             answered_at: self.world.now,
+            waiting_since: match rest.iter().find_map(|word| word.strip_prefix("waited=")) {
+                Some(time) => Some(self.world.now - duration(time)?),
+                None => None,
+            },
         };
         Ok(Input::Arrived { caller: Box::new(caller) })
     }

@@ -105,6 +105,11 @@ impl Connection {
 
     /// The switch has booted, and has no channels.
     pub async fn boot(&mut self) {
+        self.boot_with(&[]).await;
+    }
+
+    /// The switch has booted, and has these channels.
+    pub async fn boot_with(&mut self, channels: &[&[&str]]) {
         self.say(&["Event: FullyBooted", "Privilege: system,all", "Uptime: 60", "Status: Fully Booted"]).await;
         let ping = self.action().await;
         assert_eq!(ping["Action"], "Ping");
@@ -116,7 +121,12 @@ impl Connection {
         assert_eq!(status["Action"], "Status");
         self.answer(&status, &["Response: Success", "EventList: start", "Message: Channel status will follow"]).await;
         let id = format!("ActionID: {}", status["ActionID"]);
-        self.say(&["Event: StatusComplete", &id, "EventList: Complete", "ListItems: 0"]).await;
+        for channel in channels {
+            let lines: Vec<&str> = ["Event: Status", id.as_str()].into_iter().chain(channel.iter().copied()).collect();
+            self.say(&lines).await;
+        }
+        let count = format!("ListItems: {}", channels.len());
+        self.say(&["Event: StatusComplete", &id, "EventList: Complete", &count]).await;
         let sounds = self.action().await;
         assert_eq!((sounds["Action"].as_str(), sounds["Variable"].as_str()), ("Getvar", "SKLIC_SOUNDS"));
         self.answer(&sounds, &["Response: Success", "Variable: SKLIC_SOUNDS", "Value: /usr/share/sklic/prompts"]).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sklic::ids::{ConferenceId, LegId, Room};
 use sklic::pbx::asterisk::{self, AsteriskConfig};
-use sklic::pbx::{Command, CommandFailure, Event, Pbx};
+use sklic::pbx::{Ask, Command, CommandFailure, Event, Language, Pbx, Phrase};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -196,4 +196,40 @@ async fn closing_ends_the_link_for_good() {
     pbx.close().await;
     assert_eq!(pbx.execute(Command::Close { room: Room(1) }).await, Err(CommandFailure::NoLink));
     assert_eq!(timeout(PATIENCE, events.recv()).await.expect("in time"), None, "no more events");
+}
+
+#[tokio::test]
+async fn a_lost_link_answers_no_question() {
+    let (server, mut connection, pbx, mut events) = linked().await;
+    let of_caller = ["Timestamp: 1795356010.100000", "Channel: PJSIP/trunk-00000011", "Uniqueid: 1795356010.24"];
+    let who = "1795356010.1|.19819|.|.|.|.sip:1@x|.|.trunk|.c";
+    let (told, kept) = (format!("Who: {who}"), format!("Variable: SKLIC_WHO1={who}"));
+    let arrived = [&["Event: UserEvent", "UserEvent: SklicArrived", told.as_str()][..], &of_caller].concat();
+    connection.say(&arrived).await;
+    let Event::Arrived { caller } = next(&mut events).await else { panic!("somebody has arrived") };
+    let ask = Ask { leg: caller.leg, ask: 1, language: Language::Sl, say: vec![Phrase::EnterCode], most_digits: 12, wait_seconds: 10 };
+    let asked = pbx.execute(Command::Ask(ask));
+    loop {
+        let action = connection.wish().await;
+        connection.answer(&action, &["Response: Success"]).await;
+        if action["Action"] == "Redirect" {
+            break;
+        }
+    }
+    assert_eq!(asked.await, Ok(()));
+    drop(connection);
+    assert!(matches!(next(&mut events).await, Event::LinkDown { .. }));
+    let mut connection = server.accept().await;
+    connection.log_in().await;
+    connection
+        .boot_with(&[&["Channel: PJSIP/trunk-00000011", "ChannelState: 6", "Uniqueid: 1795356010.24", "Variable: SKLIC_CALLER=held", &kept]])
+        .await;
+    assert!(matches!(next(&mut events).await, Event::LinkUp { .. }));
+    // The first of his keys were lost: what is left of them is another number.
+    for digit in ["Digit: 7", "Digit: #"] {
+        connection.say(&[&["Event: DTMFEnd", "Direction: Received", digit][..], &of_caller].concat()).await;
+    }
+    connection.say(&[&["Event: Hangup", "Cause: 16"][..], &of_caller].concat()).await;
+    let told = next(&mut events).await;
+    assert!(matches!(told, Event::Ended { .. }), "{told:?}");
 }

@@ -200,3 +200,23 @@ async fn a_caller_who_goes_while_he_is_asked_is_gone() {
     let ask = Ask { leg, ask: 2, language: Language::Sl, say: Vec::new(), most_digits: 12, wait_seconds: 10 };
     assert_eq!(pbx.execute(Command::Ask(ask)).await, Err(CommandFailure::Gone));
 }
+
+#[tokio::test]
+async fn a_lost_link_answers_no_question() {
+    let (server, mut connection, pbx, mut events) = linked().await;
+    let (arrival, keyed, rest) = parts();
+    connection.event(arrival).await;
+    let leg = arrives(&mut events).await;
+    is_asked(&mut connection, &*pbx, leg).await;
+    drop(connection);
+    assert!(matches!(next(&mut events).await, Event::LinkDown { .. }));
+    let mut connection = server.session(CORE).await;
+    assert!(matches!(next(&mut events).await, Event::LinkUp { .. }));
+    // The first of his keys were lost: what is left of them is another number.
+    for line in &keyed[keyed.len() / 2..] {
+        connection.event(line).await;
+    }
+    connection.event(rest.last().expect("recorded")).await;
+    let told = next(&mut events).await;
+    assert!(matches!(told, Event::Left { .. } | Event::Ended { .. }), "{told:?}");
+}

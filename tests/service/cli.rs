@@ -185,6 +185,7 @@ async fn the_dates_of_a_price_list_are_midnights_where_the_service_is() {
     assert!(run("check", "").contains("from 2026-01-01T05:00:00Z, nothing wrong"), "{}", run("check", ""));
     assert!(run("import", "").contains("from 2026-01-01T05:00:00Z"));
     assert!(run("import", " --time-zone UTC").contains("from 2026-01-01T00:00:00Z"));
+}
 
 #[tokio::test]
 async fn an_account_is_made_only_as_its_owner_could_write_it() {

@@ -46,13 +46,17 @@ pub fn dials(api: &Api, number: &str, line: &str, keys: &[&str]) -> LegId {
 
 /// Waits until a caller has heard this.
 pub async fn hears(api: &Api, leg: LegId, wanted: Phrase) {
+    hears_within(api, leg, wanted, PATIENCE).await;
+}
+
+async fn hears_within(api: &Api, leg: LegId, wanted: Phrase, patience: std::time::Duration) {
     let waiting = async {
         while !api.simulator.heard(leg).iter().any(|(_, phrase)| *phrase == wanted) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
     let heard = || api.simulator.heard(leg);
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("he has not heard {wanted:?} but {:?}", heard()));
+    tokio::time::timeout(patience, waiting).await.unwrap_or_else(|_| panic!("he has not heard {wanted:?} but {:?}", heard()));
 }
 
 /// The state of the person with this name, newest entry.
@@ -221,4 +225,73 @@ async fn while_the_database_is_away_callers_still_hear_what_needs_none() {
             tokio::time::sleep(std::time::Duration::from_millis(250)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_right_code_never_sounds_wrong_for_the_database() {
+    let Some((api, proxy)) = behind_proxy().await else { return };
+    let user = api.user("100200").await;
+    let (_, code) = contact(&api, &user, "Ana").await;
+    let leg = dials(&api, "013099396", "+38659900001", &[]);
+    hears(&api, leg, Phrase::EnterCode).await;
+    proxy.set(Mode::Refuse);
+    api.simulator.key(leg, &format!("{code}#"));
+    hears_within(&api, leg, Phrase::Apology, 2 * PATIENCE).await;
+    assert!(!api.simulator.heard(leg).iter().any(|(_, phrase)| *phrase == Phrase::WrongCode));
+}
+
+#[tokio::test]
+async fn callers_of_whom_nothing_is_known_do_not_lock_each_other_out() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let (ana, code) = contact(&api, &user, "Ana").await;
+    planned(&api, &user, "Sestanek", &[&ana]).await;
+    let anonymous = |keys: &[&str]| {
+        let keys = keys.iter().map(|keys| format!("{keys}#")).collect();
+        api.simulator.call_in(CallIn { dialled: "013099396".into(), presented: "anonymous".into(), trunk: "trunk".into(), keys, ..CallIn::default() })
+    };
+    for _ in 0..3 {
+        hears(&api, anonymous(&["11111111", "22222222", "33333333"]), Phrase::TooManyTries).await;
+    }
+    hears(&api, anonymous(&[&code]), Phrase::Waiting).await;
+    let counter = dial_in::lock_out(&mut *api.database.connection().await, Subject::AccessNumber, "+386 1 309 93 96").await.unwrap();
+    assert_eq!(counter.failures, 9, "they count for all");
+}
+
+#[tokio::test]
+async fn a_convener_who_is_inside_starts_no_other_conference_by_phone() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let pin = sklic::http::secrets::hash_password("730519").unwrap();
+    dial_in::set_pin(&mut *api.database.connection().await, user.account, Some(&pin)).await.unwrap();
+    let (ana, _) = contact(&api, &user, "Ana").await;
+    let running = planned(&api, &user, "Teče", &[&ana]).await;
+    started(&api, &user, &running).await;
+    let next = planned(&api, &user, "Naslednja", &[&ana]).await;
+    // As when his line has died and the switch has not noticed yet.
+    let leg = dials(&api, "013099396", "+38659900008", &["100200", "730519"]);
+    hears(&api, leg, Phrase::NotPossible).await;
+    let all = api.get(&user, "/api/v1/conferences").await.expect(200);
+    let mut states: Vec<_> = all["conferences"].as_array().unwrap().iter().map(|one| (text(&one["id"]), text(&one["state"]))).collect();
+    let mut expected = [(running, "running".to_owned()), (next, "planned".to_owned())];
+    states.sort();
+    expected.sort();
+    assert_eq!(states, expected);
+}
+
+#[tokio::test]
+async fn failures_leak_and_right_codes_hasten_it() {
+    let Some(api) = Api::fresh().await else { return };
+    let rules = LockOutRules { line_failures: 4, forgive_after_seconds: 4 * 3600, longest_seconds: 3600, ..LockOutRules::default() };
+    let start = sklic::clock::now();
+    let after = |minutes: i64| start + jiff::SignedDuration::from_mins(minutes);
+    let mut connection = api.database.connection().await;
+    for at in [after(0), after(50), after(100), after(150), after(200), after(250)] {
+        let counter = dial_in::count_failure(&mut connection, Subject::Line, "+38659900001", &rules, at).await.unwrap();
+        assert_eq!(counter.locked_until, None, "one an hour is let off");
+        assert_eq!(dial_in::lock_out(&mut connection, Subject::Line, "+38659900001").await.unwrap(), counter, "it is kept as it is");
+    }
+    dial_in::relieve(&mut connection, Subject::Line, "+38659900001", &rules, after(256)).await.unwrap();
+    let counter = dial_in::lock_out(&mut connection, Subject::Line, "+38659900001").await.unwrap();
+    assert_eq!((counter.failures, counter.last_failed_at), (0, None), "sixteen minutes count like more than two hours");
 }

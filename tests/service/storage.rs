@@ -147,6 +147,11 @@ async fn a_user_number_is_taken_once() {
     let connection = &mut database.connection().await;
     let error = accounts::add(connection, again.clone()).await.unwrap_err();
     assert!(matches!(&error, StorageError::Conflict { .. }) && error.is_of("accounts_user_number_key") && !error.is_passing(), "{error:?}");
+    let (owner, contact) = (account(&database, "100300").await, ContactId::fresh());
+    contacts::add(connection, owner, &[(contact, fields("Cene", "+38640000002"))], noon()).await.unwrap();
+    again.user_number = contacts::lookup(connection, owner, contact).await.unwrap().unwrap().code.unwrap();
+    let error = accounts::add(connection, again.clone()).await.unwrap_err();
+    assert!(error.is_of("accounts_user_number_key"), "whose code it is would be asked for a PIN: {error:?}");
     again.user_number = "10a".to_owned();
     assert!(accounts::add(connection, again.clone()).await.unwrap_err().is_of("accounts_user_number_digits"));
     again.user_number = "100201".to_owned();

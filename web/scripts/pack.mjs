@@ -14,14 +14,13 @@ const read = (url) => readFileSync(url, 'utf8');
 const named = (name, text) => name.replace(/-[\w-]{8}(?=\.\w+$)/, `-${createHash('sha256').update(text).digest('base64url').slice(0, 8)}`);
 const files = (ending) => readdirSync(assets).filter((file) => file.endsWith(ending));
 const source = new URL('../src/', import.meta.url);
-const sources = (...endings) =>
-  readdirSync(source, { recursive: true }).filter((file) => endings.some((ending) => file.endsWith(ending))).map((file) => read(new URL(file, source)));
+const sources = (ending) => readdirSync(source, { recursive: true }).filter((file) => file.endsWith(ending)).map((file) => read(new URL(file, source)));
 /** Groups of words that are asked for word by word; the words of other groups are found by a state or a code. */
 const CLOSED = new Set(['messages', 'operator', 'plans', 'say']);
 /** What a browser keeps of a draft (`draft.svelte.ts`, `plan.ts`): the next build has to understand it. */
 const STORED = 'account title people form key contact_id name phone email date time zone length every ends count until mode channels reminders agenda'.split(' ');
 /** Names by which Svelte's runtime calls its own things, and nothing else does. */
-const RUNTIME = 'nodes deps reactions teardown outrogroups ensure schedule capture previous ctx oncommit is_pending linked started add_dirty_reaction transfer_reactions register_created_effect'.split(' ');
+const RUNTIME = 'nodes deps reactions teardown outrogroups ensure schedule previous ctx oncommit linked started add_dirty_reaction transfer_reactions register_created_effect'.split(' ');
 /** Methods that are called without being named. */
 const UNNAMED = new Set(['constructor', 'toString', 'toJSON', 'valueOf', 'then', 'handleEvent']);
 
@@ -34,10 +33,12 @@ function withoutIdle(code) {
     if (Array.isArray(node)) for (const one of node) walk(one, inside);
     if (!node || typeof node !== 'object' || Array.isArray(node)) return;
     const place = node.type === 'ClassBody' ? (classes += 1) : inside;
-    const name = node.type === 'PrivateIdentifier' ? `${place}#${node.name}` : node.type === 'Identifier' ? node.name : node.type === 'Literal' ? node.value : undefined;
+    /** A private name is one of its class only. */
+    const nameOf = ({ type, name, value }) => (type === 'PrivateIdentifier' ? `${place}#${name}` : type === 'Identifier' ? name : type === 'Literal' ? value : type === 'TemplateElement' ? value.cooked : undefined);
+    const name = nameOf(node);
     if (name !== undefined) seen.set(name, (seen.get(name) ?? 0) + 1);
     const isMethod = node.type === 'MethodDefinition' || (node.type === 'PropertyDefinition' && node.value?.type === 'ArrowFunctionExpression');
-    if (isMethod && !node.computed && !UNNAMED.has(node.key.name)) methods.push({ ...node, name: node.key.type === 'PrivateIdentifier' ? `${place}#${node.key.name}` : node.key.name });
+    if (isMethod && !node.computed && !UNNAMED.has(node.key.name)) methods.push({ ...node, name: nameOf(node.key) });
     for (const part of Object.values(node)) walk(part, place);
   })(parseAst(code), 0);
   const idle = methods.filter(({ name }) => seen.get(name) === 1);

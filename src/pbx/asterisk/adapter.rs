@@ -131,6 +131,8 @@ impl Actor {
             let last_heard = self.now();
             drop(client);
             self.lane.refuse_all();
+            // What is keyed meanwhile is lost: none of it is an answer, nor is silence. Who is still held is asked again.
+            self.legs.take_back_questions();
             // All replies fail at once now, and each tells its caller.
             while work.next().await.is_some() {}
             match over {

@@ -22,6 +22,9 @@ pub const STATE: &str = "SKLIC_CALLER";
 pub const HELD: &str = "held";
 /// Its value once another switch has him.
 pub const BROUGHT: &str = "brought";
+/// So many bytes of a field the dialplan keeps, and so many characters of their encoded form with the dot before them.
+const MOST_BYTES: usize = 256;
+const MOST_ENCODED: usize = 400;
 /// The switch's global variable with the last moment at which the service was there.
 const ALIVE: &str = "SKLIC_ALIVE";
 
@@ -41,11 +44,20 @@ pub fn who(leg: LegId, text: &str) -> Option<Caller> {
     if pass.len() > 1 {
         return None;
     }
-    let text = |field: &str| Caller::text(&wire::percent_decode(field.strip_prefix('.').unwrap_or(field).as_bytes()));
+    let bytes = |field: &str| wire::percent_decode(field.strip_prefix('.').unwrap_or(field).as_bytes());
+    let text = |field: &str| Caller::text(&bytes(field));
+    // Of a long one the dialplan leaves the end. What is left of a name in quotes may look like anything; the address is what comes last.
+    let asserted = |field: &str| {
+        let told = bytes(field);
+        if field.starts_with('.') && field.len() < MOST_ENCODED && told.len() < MOST_BYTES {
+            return Caller::text(&told);
+        }
+        told.iter().rposition(|byte| *byte == b'<').map(|at| Caller::text(&told[at..])).unwrap_or_default()
+    };
     Some(Caller {
         leg,
         dialled: text(dialled),
-        asserted: [first, second, third].map(text).into_iter().filter(|value| !value.is_empty()).collect(),
+        asserted: [first, second, third].map(asserted).into_iter().filter(|value| !value.is_empty()).collect(),
         presented: Caller::text(&wire::percent_decode(Caller::user_of(&text(from)).as_bytes())),
         private: Caller::is_private(&text(privacy)),
         trunk: text(trunk),
@@ -77,8 +89,14 @@ fn send_to(channel: &str, context: &str, exten: &str) -> Action {
 }
 
 /// Words, and silence for his keys; the dialplan tells when the words are over.
+/// The dialplan may have begun to apologise to him: he is held again.
 pub fn ask(channel: &str, said: String, ask: u32) -> Vec<Action> {
-    vec![set(channel, "SKLIC_SAY", said), set(channel, "SKLIC_ASK", ask.to_string()), send_to(channel, "sklic-caller", "ask")]
+    vec![
+        set(channel, "SKLIC_SAY", said),
+        set(channel, "SKLIC_ASK", ask.to_string()),
+        set(channel, STATE, HELD),
+        send_to(channel, "sklic-caller", "ask"),
+    ]
 }
 
 /// Silence in place of the words that he has interrupted.
@@ -86,9 +104,9 @@ pub fn quiet(channel: &str) -> Action {
     send_to(channel, "sklic-caller", "quiet")
 }
 
-/// Words, then waiting music.
+/// Words, then waiting music; held again, as at [`ask`].
 pub fn hold(channel: &str, said: String) -> Vec<Action> {
-    vec![set(channel, "SKLIC_SAY", said), send_to(channel, "sklic-caller", "hold")]
+    vec![set(channel, "SKLIC_SAY", said), set(channel, STATE, HELD), send_to(channel, "sklic-caller", "hold")]
 }
 
 /// Words, then the end: from here on the dialplan does it alone.

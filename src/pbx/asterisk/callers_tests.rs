@@ -70,3 +70,31 @@ fn who_is_let_in_has_everything_that_the_dialplan_reads() {
     }
     assert!(sent.ends_with("Channel: 1795356010.24\r\nContext: sklic-out\r\nExten: convener\r\nPriority: 1\r\n\r\n"), "{sent}");
 }
+
+#[test]
+fn of_a_cut_identity_the_address_is_read_and_nothing_in_its_name() {
+    let asserted = |field: &str| who(leg(), &format!("1795364582.218|.19819|{field}|.|.|.|.|.trunk|.c")).expect("a caller").asserted;
+    let address = "%3Csip%3A%2B38613099396%40net%3E";
+    // A name of 60 letters that are two bytes each, and one that holds another address.
+    let name = format!("{}%22%20{address}", "%C5%BD".repeat(60));
+    assert_eq!(asserted(&name), ["<sip:+38613099396@net>"]);
+    let evil = format!(".%3Csip%3A%2B38640000001%40net%3E%22%20{address}");
+    assert_eq!(asserted(&evil[1..]), ["<sip:+38613099396@net>"]);
+    // The place of the cut may look like the dot of what is whole; then its length tells.
+    for filling in ["x".repeat(MOST_BYTES), "%C5".repeat(MOST_ENCODED / 3)] {
+        assert_eq!(asserted(&format!(".%3Csip%3A%2B38640000001%40net%3E{filling}%22%20{address}")), ["<sip:+38613099396@net>"]);
+    }
+    // Of an address that is cut itself nothing is known.
+    assert_eq!(asserted("13099396%40net%3E"), [""; 0]);
+    let whole = format!(".%22Ana%22%20{address}");
+    assert_eq!(asserted(&whole), ["\"Ana\" <sip:+38613099396@net>"]);
+}
+
+#[test]
+fn who_is_spoken_to_is_held_also_when_the_dialplan_had_begun_to_apologise() {
+    for actions in [ask("1795356010.24", String::new(), 1), hold("1795356010.24", String::new())] {
+        let sent = text(&actions);
+        let held = sent.find("Variable: SKLIC_CALLER\r\nValue: held\r\n").expect("he is held");
+        assert!(held < sent.find("Action: Redirect").expect("he is sent on"), "{sent}");
+    }
+}

@@ -377,6 +377,11 @@ impl Legs {
         self.living.values().flat_map(|leg| [leg.due, leg.question.as_ref().map(Question::due)]).flatten().min()
     }
 
+    /// No question is open any more.
+    pub fn take_back_questions(&mut self) {
+        self.living.values_mut().for_each(|leg| leg.question = None);
+    }
+
     /// Speaks the verdicts whose time has come.
     pub fn expire(&mut self, now: Instant, now_at: Timestamp) -> Vec<Event> {
         let due: Vec<LegId> = self.living.iter().filter(|(_, leg)| leg.due.is_some_and(|due| due <= now)).map(|(id, _)| *id).collect();

@@ -82,9 +82,10 @@ fn send_to(leg: LegId, exten: &str, context: &str) -> Request {
 }
 
 /// Words, and silence for his keys; the switch tells that he is parked when the words are over.
+/// The dialplan may have begun to apologise to him: he is held again.
 #[must_use]
 pub fn ask(leg: LegId, said: String, ask: u32) -> [Request; 2] {
-    [set(leg, &[("SKLIC_SAY", said), ("SKLIC_ASK", ask.to_string())]), send_to(leg, "ask", "sklic-in")]
+    [set(leg, &[("SKLIC_SAY", said), ("SKLIC_ASK", ask.to_string()), ("SKLIC_CALLER", "held".into())]), send_to(leg, "ask", "sklic-in")]
 }
 
 /// Silence in place of the words that he has interrupted.
@@ -93,10 +94,10 @@ pub fn quiet(leg: LegId) -> Request {
     Request::new(format!("api uuid_break {} all", channel(leg)))
 }
 
-/// Words, then waiting music.
+/// Words, then waiting music; held again, as at [`ask`].
 #[must_use]
 pub fn hold(leg: LegId, said: String) -> [Request; 2] {
-    [set(leg, &[("SKLIC_SAY", said)]), send_to(leg, "hold", "sklic-in")]
+    [set(leg, &[("SKLIC_SAY", said), ("SKLIC_CALLER", "held".into())]), send_to(leg, "hold", "sklic-in")]
 }
 
 /// Words, then the end: from here on the dialplan does it alone.

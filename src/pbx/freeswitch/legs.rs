@@ -141,6 +141,11 @@ impl Legs {
         self.living.values().filter_map(|leg| leg.question.as_ref().map(Question::due)).min()
     }
 
+    /// No question is open any more.
+    pub fn take_back_questions(&mut self) {
+        self.living.values_mut().for_each(|leg| leg.question = None);
+    }
+
     /// The answers to the questions that have waited long enough.
     pub fn expire(&mut self, now: Instant) -> Vec<Event> {
         let mut events = Vec::new();

@@ -1,0 +1,1 @@
+ALTER TABLE lock_outs DROP COLUMN leaked_at;
