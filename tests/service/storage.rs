@@ -10,7 +10,7 @@ use sklic::billing::{
 };
 use sklic::ids::{ConferenceId, ContactId, GroupId, LegId};
 use sklic::storage::contacts::{ContactFields, ContactPage};
-use sklic::storage::participants::Added;
+use sklic::storage::plans::{self, Added};
 use sklic::storage::sessions::NewSession;
 use sklic::storage::{
     PoolOptions, SchemaState, StorageError, accounts, api_tokens, charges, conferences, contacts, groups, participants, schema_state, sessions,
@@ -263,14 +263,14 @@ async fn conferences_are_planned_listed_and_changed_before_their_start_only() {
     let id = all[0];
     let mut third = person(id, 99);
     third.name = "Tretja".to_owned();
-    assert_eq!(participants::add(connection, ana, third.clone(), 2).await.unwrap(), Added::Full);
-    let Added::New(added) = participants::add(connection, ana, third.clone(), 3).await.unwrap() else { panic!("there was room for a third") };
+    assert_eq!(plans::add_person(connection, ana, third.clone(), 2, None).await.unwrap(), Added::Full);
+    let added = participants::add(connection, ana, third.clone()).await.unwrap().unwrap();
     assert_eq!(added.position, 2);
     let roster = participants::list(connection, ana, id).await.unwrap();
     assert_eq!(roster.iter().map(|person| (person.position, person.convener)).collect::<Vec<_>>(), [(0, true), (1, false), (2, false)]);
     let mut second_convener = person(id, 0);
     second_convener.name = "Drugi".to_owned();
-    assert!(participants::add(connection, ana, second_convener, 20).await.unwrap_err().is_of("participants_convener_key"));
+    assert!(participants::add(connection, ana, second_convener).await.unwrap_err().is_of("participants_convener_key"));
     assert!(participants::remove(connection, ana, id, added.id).await.unwrap());
     assert!(!participants::remove(connection, ana, id, roster[0].id).await.unwrap(), "the convener stays");
     assert!(conferences::change_plan(connection, ana, id, "Nov naslov", Some(noon())).await.unwrap());
@@ -280,7 +280,7 @@ async fn conferences_are_planned_listed_and_changed_before_their_start_only() {
     assert!(conferences::list_open(connection).await.unwrap().is_empty());
     connection.batch_execute(&format!("UPDATE conferences SET state = 'running' WHERE id = '{id}'")).await.unwrap();
     assert_eq!(conferences::list_open(connection).await.unwrap().iter().map(|open| open.id).collect::<Vec<_>>(), [id]);
-    assert_eq!(participants::add(connection, ana, third, 20).await.unwrap(), Added::NotPlanned);
+    assert!(participants::add(connection, ana, third).await.unwrap().is_none());
     assert!(!participants::remove(connection, ana, id, roster[1].id).await.unwrap());
     assert!(!conferences::change_plan(connection, ana, id, "Prepozno", None).await.unwrap());
     assert!(connection.batch_execute(&format!("UPDATE conferences SET state = 'ended' WHERE id = '{id}'")).await.is_err(), "an end has its time");

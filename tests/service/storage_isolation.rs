@@ -5,7 +5,6 @@ use serde_json::json;
 use sklic::ids::{AccountId, ContactId, GroupId, LegId};
 use sklic::storage::contacts::{ContactFields, ContactPage};
 use sklic::storage::outbox::NewJob;
-use sklic::storage::participants::Added;
 use sklic::storage::{StorageError, api_tokens, charges, conferences, contacts, groups, journal, legs, outbox, participants, sessions};
 
 use crate::database::{Database, account, conference, noon, person};
@@ -52,7 +51,7 @@ async fn another_accounts_things_are_not_there() {
         assert!(!groups::change(connection, stranger, group, "Moja", &[], noon()).await.unwrap());
         assert!(!groups::remove(connection, stranger, group).await.unwrap());
         assert!(!conferences::change_plan(connection, stranger, of_ana, "Moja", None).await.unwrap());
-        assert_eq!(participants::add(connection, stranger, person(of_ana, 5), 20).await.unwrap(), Added::NotPlanned);
+        assert!(participants::add(connection, stranger, person(of_ana, 5)).await.unwrap().is_none());
         assert!(!participants::remove(connection, stranger, of_ana, people[1].id).await.unwrap());
         assert!(!api_tokens::revoke(connection, stranger, token, noon()).await.unwrap());
         assert_eq!(sessions::revoke_all(connection, stranger).await.unwrap(), 0);
