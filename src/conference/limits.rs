@@ -121,7 +121,8 @@ impl Conference {
     /// Refuses to call somebody whose number is beyond the limits, or for whom there is no place.
     /// The convener's own number was looked at when he started, and his place is kept.
     pub(super) fn may_be_called(&self, person: &Participant, number: Option<&str>) -> Result<(), Refusal> {
-        if !(person.convener && number.is_none()) && !self.allows(number.unwrap_or(&person.person.phone)) {
+        let own = person.convener && number.is_none();
+        if !(own || self.allows(number.unwrap_or(&person.person.phone))) {
             return Err(Refusal::NumberNotAllowed);
         }
         if person.convener || !self.is_of_edition(1) { Ok(()) } else { self.has_place_for(Some(person.person.id)) }

@@ -123,7 +123,8 @@ impl Runtime {
         }
         let limits = Limits::of(&self.inner.rules.conference, owner);
         let wished = |person: &Participant| person.convener || owner.callable != NATIONAL || self.inner.rules.numbering.is_national(&person.phone);
-        if let Some(person) = people.iter().find(|person| !person.removed && !(limits.allows(&person.phone) && wished(person))) {
+        let callable = |person: &Participant| limits.allows(&person.phone) && wished(person);
+        if let Some(person) = people.iter().find(|person| !person.removed && !callable(person)) {
             return Err(ControlError::NumberNotAllowed { name: person.name.clone() });
         }
         // It may have been lowered after the plan was made.

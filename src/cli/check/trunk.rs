@@ -94,7 +94,7 @@ async fn ask(address: &str) -> Result<u16, Silence> {
     let uri = Uri::try_from(address.as_str()).map_err(|_| format!("{address:?} is no SIP address such as sip:198.51.100.7:5060"))?;
     let transport = transport_of(&uri);
     let host = uri.host_with_port.host.to_string();
-    let port = *uri.host_with_port.port.clone().unwrap_or_else(|| transport.default_port()).value();
+    let port = *uri.host_with_port.port.unwrap_or_else(|| transport.default_port()).value();
     let target = format!("{host}:{port}");
     let deadline = Instant::now() + WITHIN;
     let resolved = timeout_at(deadline, tokio::net::lookup_host(&target)).await.map_err(|_| "its name is not resolved in time".to_owned())?;
