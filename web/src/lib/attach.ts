@@ -5,7 +5,9 @@ export const initial = (node: HTMLElement): void => node.setAttribute('autofocus
 export const measured =
   (tell: (width: number) => void) =>
   (node: HTMLElement): (() => void) => {
-    const observer = new ResizeObserver(() => tell(node.clientWidth));
+    const told = (): void => tell(node.clientWidth);
+    const observer = new ResizeObserver(told);
+    told();
     observer.observe(node);
     return () => observer.disconnect();
   };
