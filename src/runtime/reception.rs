@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Runtime;
 use super::node::{Arrival, Node};
@@ -232,13 +232,17 @@ impl Guest {
         if !self.node.is_ours().await {
             return;
         }
+        let word = command.word();
         let answer = self.node.pbx.execute(command);
         let leg = self.caller.leg;
         tokio::spawn(async move {
-            if let Err(failure) = answer.await
-                && !matches!(failure, CommandFailure::Gone | CommandFailure::NoLink)
-            {
-                warn!(leg.id = %leg, %failure, "the switch did not take a command about a caller");
+            match answer.await {
+                Ok(()) => {}
+                // His own events tell, or a snapshot.
+                Err(failure @ (CommandFailure::Gone | CommandFailure::NoLink)) => {
+                    debug!(leg.id = %leg, command = word, %failure, "a command about a caller came too late");
+                }
+                Err(failure) => warn!(leg.id = %leg, command = word, %failure, "the switch did not take a command about a caller"),
             }
         });
     }

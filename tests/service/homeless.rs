@@ -70,6 +70,12 @@ async fn a_conference_whose_switch_another_service_node_drives_is_left_alone() {
             SELECT '{other}', account, title, 'calling_convener', 'gone', now(), now(), '{{}}' FROM conferences WHERE id = '{id}'"
     );
     connection.batch_execute(&second).await.unwrap();
+    let convener = format!(
+        "INSERT INTO participants (id, conference, position, name, phone, convener) \
+            SELECT '00000000-0000-0000-0000-0000000000f2', '{other}', 0, name, phone, true FROM accounts WHERE id = '{}'",
+        user.account
+    );
+    connection.batch_execute(&convener).await.unwrap();
     let api = before.again_without_patience().await;
     api.until(&user, other, "it is planned again, for it had not begun", |view| view["state"] == "planned").await;
     assert_eq!(api.get(&user, &format!("/api/v1/conferences/{id}")).await.expect(200)["state"], "running");

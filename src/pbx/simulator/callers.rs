@@ -15,6 +15,8 @@ use crate::pbx::{Admit, Ask, Caller, CommandFailure, Dial, Event, Keys, Language
 
 /// How long a caller waits for the service to take him.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+/// How long the service has at the least, in real time.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long one who was taken is kept when the service has gone.
 const KEPT_FOR: Duration = Duration::from_secs(120);
 /// How long one phrase is.
@@ -78,7 +80,9 @@ pub(super) fn arrive(shared: &Shared, call: CallIn, peer: Option<Peer>) -> LegId
         lock(shared).connect(leg, peer);
     }
     lock(shared).tell(Event::Arrived { caller: Box::new(caller) });
-    after(shared, leg, TAKEN_WITHIN, |shared, leg| {
+    // The service works in real time, however fast the simulated calls go.
+    let within = lock(shared).scaled(TAKEN_WITHIN).max(LEAST_PATIENCE);
+    in_time(shared, leg, within, |shared, leg| {
         let untaken = lock(&shared).calling(leg).is_some_and(|calling| !calling.taken);
         if untaken {
             apologise(&shared, leg);
@@ -87,11 +91,17 @@ pub(super) fn arrive(shared: &Shared, call: CallIn, peer: Option<Peer>) -> LegId
     leg
 }
 
-/// Does something after a while, unless the leg is over by then.
+/// Does something after a while of simulated time, unless the leg is over by then.
 fn after(shared: &Shared, leg: LegId, duration: Duration, what: impl FnOnce(Shared, LegId) + Send + 'static) {
-    let (world, scaled) = (Arc::clone(shared), lock(shared).scaled(duration));
+    let scaled = lock(shared).scaled(duration);
+    in_time(shared, leg, scaled, what);
+}
+
+/// The same, of real time.
+fn in_time(shared: &Shared, leg: LegId, duration: Duration, what: impl FnOnce(Shared, LegId) + Send + 'static) {
+    let world = Arc::clone(shared);
     let task = tokio::spawn(async move {
-        tokio::time::sleep(scaled).await;
+        tokio::time::sleep(duration).await;
         what(world, leg);
     });
     lock(shared).watch(leg, task.abort_handle());
