@@ -69,7 +69,7 @@ check "lints" cargo clippy --locked --all-targets -- -D warnings
 check "shell scripts" shellcheck -x vagrant/provision/*.sh tests/*.sh tests/deb/*.sh packaging/deb/build.sh packaging/deb/*/p* dialplan/prompts/*.sh .ci/run
 check "build" cargo build --locked --bins
 if cargo nextest --version >/dev/null 2>&1; then
-    suite "rust tests" '^ *Summary ' cargo nextest run --locked --no-fail-fast --retries 1 -E 'not binary(pbx)'
+    suite "rust tests" '^ *Summary ' cargo nextest run --locked --no-fail-fast --retries 1 --test-threads 4 -E 'not binary(pbx)'
     suite "switch adapters" '^Adapters: ' bash tests/adapters.sh
 else
     suite "rust tests" '^test result:' cargo test --locked --no-fail-fast --lib --bins --tests
