@@ -1,4 +1,7 @@
 //! What can be heard in a recording: tones by the Goertzel algorithm, prompts by correlation.
+//!
+//! The inner loops count by themselves: scenarios are played by a debug build, in which an iterator's step is a call,
+//! and the phones' sound is sent and received by the same process.
 
 use crate::sound::RATE;
 use std::f64::consts::TAU;
@@ -32,12 +35,14 @@ impl Stretch {
 fn goertzel(look: &[i16], hertz: u32) -> (f64, f64) {
     let factor = 2.0 * (TAU * f64::from(hertz) / RATE as f64).cos();
     let (mut last, mut before, mut energy) = (0.0, 0.0, 0.0);
-    for &sample in look {
-        let sample = f64::from(sample) / 32768.0;
+    let mut at = 0;
+    while at < look.len() {
+        let sample = f64::from(look[at]) / 32768.0;
         let next = sample + factor * last - before;
         before = last;
         last = next;
         energy += sample * sample;
+        at += 1;
     }
     let power = (last * last + before * before - factor * last * before).max(0.0);
     let length = look.len() as f64;
@@ -104,7 +109,12 @@ pub fn loudness(samples: &[i16]) -> f64 {
     if samples.is_empty() {
         return 0.0;
     }
-    let sum: f64 = samples.iter().map(|&sample| f64::from(sample) * f64::from(sample)).sum();
+    let (mut sum, mut at) = (0.0, 0);
+    while at < samples.len() {
+        let sample = f64::from(samples[at]);
+        sum += sample * sample;
+        at += 1;
+    }
     (sum / samples.len() as f64).sqrt() / 32768.0
 }
 
@@ -118,12 +128,17 @@ const HOP: usize = RATE / 200;
 /// each near its place, so that a lost or late packet shifts a piece and not the verdict.
 pub fn prompt(samples: &[i16], prompt: &[i16]) -> Vec<(Stretch, f64)> {
     let prompt = trimmed(prompt);
-    let (curve, wanted) = (envelope(samples), envelope(prompt));
+    let (curve, wanted) = (Signal::new(envelope(samples)), envelope(prompt));
+    let sound = Signal::of(samples);
     let mut candidates: Vec<(usize, f64)> = Vec::new();
     for (index, second) in wanted.chunks_exact(SECOND).enumerate() {
-        let scores = curve.windows(SECOND).map(|window| alike(window, second)).enumerate();
-        let good = scores.filter(|&(at, score)| score >= 0.75 && at >= index * SECOND);
-        candidates.extend(good.map(|(at, score)| (at - index * SECOND, score)));
+        let second = Shape::new(second);
+        for at in index * SECOND..(curve.values.len() + 1).saturating_sub(SECOND) {
+            let score = curve.alike(at, &second);
+            if score >= 0.75 {
+                candidates.push((at - index * SECOND, score));
+            }
+        }
     }
     candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
     let mut found: Vec<(Stretch, f64)> = Vec::new();
@@ -137,7 +152,7 @@ pub fn prompt(samples: &[i16], prompt: &[i16]) -> Vec<(Stretch, f64)> {
         if found.iter().any(|(other, _)| start < other.end && other.start < end) {
             continue;
         }
-        let score = pieces_alike(samples, prompt, start);
+        let score = pieces_alike(&sound, prompt, start);
         if score >= FOUND {
             found.push((Stretch { start, end }, score));
         }
@@ -161,18 +176,64 @@ fn envelope(samples: &[i16]) -> Vec<f64> {
     samples.windows(5 * HOP).step_by(HOP).map(loudness).collect()
 }
 
-/// Normalised correlation of two curves or signals of one length: 1 alike, 0 nothing in common.
-fn alike(a: &[f64], b: &[f64]) -> f64 {
-    let length = a.len() as f64;
-    let (mean_a, mean_b) = (a.iter().sum::<f64>() / length, b.iter().sum::<f64>() / length);
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (x, y) in a.iter().zip(b) {
-        let (x, y) = (x - mean_a, y - mean_b);
-        ab += x * y;
-        aa += x * x;
-        bb += y * y;
+/// A curve or a sound in which shapes are looked for.
+struct Signal {
+    values: Vec<f64>,
+    /// Sums of all values before each, and of their squares: the mean and spread of any stretch are differences of these.
+    sums: Vec<(f64, f64)>,
+}
+
+impl Signal {
+    fn new(values: Vec<f64>) -> Self {
+        let mut sums = Vec::with_capacity(values.len() + 1);
+        let (mut sum, mut squares, mut at) = (0.0, 0.0, 0);
+        sums.push((sum, squares));
+        while at < values.len() {
+            sum += values[at];
+            squares += values[at] * values[at];
+            sums.push((sum, squares));
+            at += 1;
+        }
+        Self { values, sums }
     }
-    if aa <= 0.0 || bb <= 0.0 { 0.0 } else { ab / (aa * bb).sqrt() }
+
+    fn of(samples: &[i16]) -> Self {
+        Self::new(samples.iter().map(|&sample| f64::from(sample)).collect())
+    }
+
+    /// Normalised correlation with what begins at `at`: 1 alike, 0 nothing in common, or not all of it there.
+    fn alike(&self, at: usize, shape: &Shape) -> f64 {
+        let length = shape.centred.len();
+        let Some(window) = self.values.get(at..at + length) else { return 0.0 };
+        let ((sum, squares), (sum_before, squares_before)) = (self.sums[at + length], self.sums[at]);
+        let (sum, squares) = (sum - sum_before, squares - squares_before);
+        let spread = squares - sum * sum / length as f64;
+        // What is left of a stretch of silence is a rounding error.
+        if spread <= 1e-9 * squares.max(f64::MIN_POSITIVE) || shape.spread <= 0.0 {
+            return 0.0;
+        }
+        let (mut product, mut index) = (0.0, 0);
+        while index < length {
+            product += window[index] * shape.centred[index];
+            index += 1;
+        }
+        product / (spread * shape.spread).sqrt()
+    }
+}
+
+/// What is looked for, without its mean.
+struct Shape {
+    centred: Vec<f64>,
+    spread: f64,
+}
+
+impl Shape {
+    fn new(values: &[f64]) -> Self {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let centred: Vec<f64> = values.iter().map(|value| value - mean).collect();
+        let spread = centred.iter().map(|value| value * value).sum();
+        Self { centred, spread }
+    }
 }
 
 /// Points of an envelope in a second.
@@ -191,7 +252,7 @@ const FAR: isize = RATE as isize / 4;
 const FOUND: f64 = 0.6;
 
 /// How alike the pieces of a prompt are to what sounds at their places, weighed by their loudness.
-fn pieces_alike(samples: &[i16], prompt: &[i16], start: usize) -> f64 {
+fn pieces_alike(sound: &Signal, prompt: &[i16], start: usize) -> f64 {
     let float = |part: &[i16]| part.iter().map(|&sample| f64::from(sample)).collect::<Vec<f64>>();
     let (mut sum, mut weight, mut shift, mut lost) = (0.0, 0.0, 0, 0);
     for (index, piece) in prompt.chunks_exact(PIECE).enumerate() {
@@ -200,11 +261,10 @@ fn pieces_alike(samples: &[i16], prompt: &[i16], start: usize) -> f64 {
         if loud < 0.01 {
             continue;
         }
-        let piece = float(piece);
+        let piece = Shape::new(&float(piece));
         let score_at = |shift: isize| {
             let place = (start + index * PIECE).checked_add_signed(shift);
-            let part = place.and_then(|at| samples.get(at..at + PIECE));
-            part.map_or(0.0, |part| alike(&float(part), &piece))
+            place.map_or(0.0, |at| sound.alike(at, &piece))
         };
         let best_of = |best: (f64, isize), shifts: &mut dyn Iterator<Item = isize>| {
             shifts.fold(best, |best, shift| if best.0 >= 0.95 { best } else { better(best, (score_at(shift), shift)) })
