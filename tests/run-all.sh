@@ -80,9 +80,9 @@ check "lab" bash tests/lab-verbs.sh
 check "vagrant" bash tests/vagrant.sh
 check "packages" bash tests/deb/packages.sh "${CARGO_TARGET_DIR:-target}/debug/sklic"
 suite "browser" '^[0-9]+ passed, [0-9]+ failed' node tests/browser/run.mjs
-suite "scenarios" '^[0-9]+ passed, [0-9]+ failed' "${CARGO_TARGET_DIR:-target}/debug/sklic-qa" run all
+suite "scenarios" '^[0-9]+ passed, [0-9]+ failed' "${CARGO_TARGET_DIR:-target}/debug/sklic-qa" run all --jobs 4
 if [ -x "${SKLIC_FREESWITCH:-/usr/local/freeswitch}/bin/freeswitch" ]; then
-    suite "scenarios on FreeSWITCH" '^[0-9]+ passed, [0-9]+ failed' "${CARGO_TARGET_DIR:-target}/debug/sklic-qa" --pbx freeswitch run all
+    suite "scenarios on FreeSWITCH" '^[0-9]+ passed, [0-9]+ failed' "${CARGO_TARGET_DIR:-target}/debug/sklic-qa" --pbx freeswitch run all --jobs 4
 else
     summary+=("SKIPPED scenarios on FreeSWITCH: none is installed in ${SKLIC_FREESWITCH:-/usr/local/freeswitch}; recorded dialogues stood in for it")
 fi

@@ -54,8 +54,8 @@ impl Conference {
 
     fn convener_calls(&mut self, now: Timestamp, caller: NewCaller, out: &mut Out) -> Result<(), Refusal> {
         let id = self.spec.convener.id;
-        if self.live_leg(id).is_some_and(Leg::is_in_hand) {
-            return Err(Refusal::AlreadyCalled);
+        if let Some(inside) = self.live_leg(id).filter(|leg| leg.is_in_hand()) {
+            return Err(if inside.is_on_line_of(&caller) { Refusal::LineInside } else { Refusal::AlreadyCalled });
         }
         match self.phase {
             Phase::Planned => {

@@ -164,6 +164,9 @@ pub enum Refusal {
     /// The person is being called or is in already.
     #[error("this person is being called or is in already")]
     AlreadyCalled,
+    /// The convener calls from the line on which he is inside, as far as the switch has noticed.
+    #[error("a call from this line is in the conference already")]
+    LineInside,
     /// The person is not in the conference now.
     #[error("this person is not in the conference now")]
     NotInside,

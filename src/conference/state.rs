@@ -329,6 +329,13 @@ impl Leg {
         }
     }
 
+    /// Whether this caller rings from the telephone at its other end.
+    pub(super) fn is_on_line_of(&self, caller: &super::NewCaller) -> bool {
+        let line = self.dial_in.as_ref().and_then(|dial_in| dial_in.calling_line.as_deref());
+        let ends = [Some(self.number.as_str()), line];
+        [Some(caller.number.as_str()), caller.calling_line.as_deref()].into_iter().flatten().any(|its| !its.is_empty() && ends.contains(&Some(its)))
+    }
+
     /// It has been answered and is not over: in the service's hands, in the greeting, inside or on its way out.
     #[must_use]
     pub fn is_in_hand(&self) -> bool {

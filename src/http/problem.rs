@@ -245,7 +245,7 @@ impl From<ControlError> for Problem {
                 let word = match refusal {
                     Refusal::UnknownParticipant | Refusal::UnknownLeg => return Self::not_found(),
                     Refusal::WrongPhase { .. } => "wrong_phase",
-                    Refusal::AlreadyCalled => "already_called",
+                    Refusal::AlreadyCalled | Refusal::LineInside => "already_called",
                     Refusal::NotInside => "not_inside",
                     Refusal::Convener => "convener",
                     Refusal::Full { .. } => "full",

@@ -5,13 +5,17 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use jiff::SignedDuration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Capabilities, Command, CommandFailure, Pbx, Snapshot};
-use crate::ids::LegId;
+use crate::ids::{LegId, Room};
 
 /// The longest pause between two attempts to reach a switch.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long the end of a caller who was never let in is kept on a switch: no service was away for so long and still wants to know.
+pub const CALLERS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// Where the answer to a job goes.
 pub type Answer<T> = oneshot::Sender<Result<T, CommandFailure>>;
@@ -45,15 +49,21 @@ impl Job {
 /// The port's side of an adapter: every call becomes a job for the task.
 pub struct Handle {
     jobs: mpsc::UnboundedSender<Job>,
+    /// [`Pbx::kept_rooms`]: while there is no link the question waits for one, where a job would be refused.
+    kept: mpsc::UnboundedSender<Answer<Vec<Room>>>,
     capabilities: Capabilities,
 }
 
+/// Where a handle's jobs come out, and its questions for what is kept.
+pub type Inboxes = (mpsc::UnboundedReceiver<Job>, mpsc::UnboundedReceiver<Answer<Vec<Room>>>);
+
 impl Handle {
-    /// A handle, and where its jobs come out.
+    /// A handle, and where its jobs and questions come out.
     #[must_use]
-    pub fn new(capabilities: Capabilities) -> (Self, mpsc::UnboundedReceiver<Job>) {
+    pub fn new(capabilities: Capabilities) -> (Self, Inboxes) {
         let (jobs, inbox) = mpsc::unbounded_channel();
-        (Self { jobs, capabilities }, inbox)
+        let (kept, questions) = mpsc::unbounded_channel();
+        (Self { jobs, kept, capabilities }, (inbox, questions))
     }
 
     fn ask<T: Send + 'static>(&self, job: impl FnOnce(Answer<T>) -> Job) -> BoxFuture<'static, Result<T, CommandFailure>> {
@@ -79,6 +89,13 @@ impl Pbx for Handle {
 
     fn snapshot(&self, expected: Vec<LegId>) -> BoxFuture<'static, Result<Snapshot, CommandFailure>> {
         self.ask(|answer| Job::Snapshot(expected, answer))
+    }
+
+    fn kept_rooms(&self) -> BoxFuture<'static, Result<Vec<Room>, CommandFailure>> {
+        let (answer, receiver) = oneshot::channel();
+        // When the task is gone, its end of the answer is, too.
+        let _ = self.kept.send(answer);
+        Box::pin(async move { receiver.await.unwrap_or(Err(CommandFailure::NoLink)) })
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

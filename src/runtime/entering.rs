@@ -163,16 +163,16 @@ impl Guest {
         let Some(row) = row else { return Ok(Some(Input::Refused(Phrase::NotAllowed))) };
         let person = NewParticipant { id: ParticipantId::fresh(), name: row.name, phone: row.phone, email: Some(row.email), contact: None };
         let caller = self.new_caller(person.clone(), true);
-        let mut refused = false;
+        let mut hangs = false;
         for conference in open.iter().filter(|conference| conference.running) {
             match self.place_of(account, conference.id).await? {
                 Place::There(switch) if !self.came_with_pass => return self.bring(&switch, account, None).await,
                 Place::There(_) => {}
                 Place::Here => match self.offer(account, conference.id, caller.clone()).await {
                     Ok(()) => return Ok(None),
-                    // It has just ended.
-                    Err(ControlError::Refused(Refusal::WrongPhase { .. }) | ControlError::NotFound) => {}
-                    Err(ControlError::Refused(_)) => refused = true,
+                    Err(ControlError::Refused(Refusal::LineInside)) => hangs = true,
+                    // It has just ended, or he is in it by another telephone and wants one more conference.
+                    Err(ControlError::Refused(_) | ControlError::NotFound) => {}
                     Err(fault) => {
                         warn!(leg.id = %self.caller.leg, conference.id = %conference.id, %fault, "a convener could not be handed over");
                         return Ok(Some(Input::Refused(Phrase::Apology)));
@@ -180,8 +180,8 @@ impl Guest {
                 },
             }
         }
-        if refused {
-            // He is inside, or his line of a moment ago still counts as such. FreeSWITCH ends a room as soon as one convener's call in it ends,
+        if hangs {
+            // His line of a moment ago still counts as inside. FreeSWITCH ends a room as soon as one convener's call in it ends,
             // so a second one would gain him nothing; and he has not asked for another conference beside the one that runs.
             return Ok(Some(Input::Refused(Phrase::NotPossible)));
         }

@@ -362,6 +362,7 @@ impl Play {
             Refusal::UnknownParticipant => "unknown_participant",
             Refusal::UnknownLeg => "unknown_leg",
             Refusal::AlreadyCalled => "already_called",
+            Refusal::LineInside => "line_inside",
             Refusal::NotInside => "not_inside",
             Refusal::Convener => "convener",
             Refusal::Full { .. } => "full",

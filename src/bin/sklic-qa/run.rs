@@ -116,7 +116,8 @@ async fn mend(stage: &Stage) -> Result<()> {
     if !service.runs() {
         service.start().await?;
     }
-    Ok(())
+    // A switch that was just started is not linked yet, and the next scenario's start would be refused.
+    service.linked().await.map(drop)
 }
 
 /// Copies to the scenario's folder what was added to a log since the scenario began.

@@ -89,7 +89,6 @@ impl Service {
 
     /// Starts it and waits until it says that it is ready; gives the time that took.
     pub async fn start(&mut self) -> Result<Duration> {
-        let began = Instant::now();
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let process = Command::new(&self.binary)
             .arg("--config")
@@ -102,6 +101,12 @@ impl Service {
             .spawn()
             .with_context(|| format!("starting {}", self.binary.display()))?;
         self.process = Some(process);
+        self.linked().await
+    }
+
+    /// Waits until it is linked to database and switch, and says how long that took.
+    pub async fn linked(&mut self) -> Result<Duration> {
+        let began = Instant::now();
         let client = reqwest::Client::new();
         while began.elapsed() < Duration::from_secs(20) {
             if let Some(process) = &mut self.process

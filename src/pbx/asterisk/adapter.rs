@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::client::{Client, Heard, Reply, accepted, listed};
-use super::kept::{self, Asterisk};
+use super::kept;
 use super::legs::{FollowUp, Legs};
 use super::link::{self, Session};
 use super::snapshot::{self, Lists};
@@ -34,12 +34,11 @@ const LISTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Starts the task of one switch.
 pub(super) fn start(config: AsteriskConfig, events: EventSender) -> Arc<dyn Pbx> {
-    let (handle, inbox) = Handle::new(Capabilities { talking: true, lock: true, end_records: true, dial_in: true });
-    let (asterisk, kept) = Asterisk::new(handle);
+    let (handle, (inbox, kept)) = Handle::new(Capabilities { talking: true, lock: true, end_records: true, dial_in: true });
     let lane = Lane::new(config.calls_per_second);
     let actor = Actor { config, events, inbox, kept, legs: Legs::default(), lane, clock: FarClock::unheard(), sounds: String::new() };
     tokio::spawn(actor.run());
-    Arc::new(asterisk)
+    Arc::new(handle)
 }
 
 /// What the task has waited for besides events.

@@ -1,19 +1,16 @@
-//! What the dialplan has written down and nobody has had dropped: the port's question, beside the jobs that all adapters know.
+//! What the dialplan has written down and nobody has had dropped.
 
 use std::collections::BTreeSet;
 
-use futures_util::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{mpsc, oneshot};
+use jiff::Timestamp;
 
 use super::actions;
 use super::client::Reply;
 use super::codec::Action;
 use super::translate::parse_epoch;
-use crate::ids::{LegId, Room};
-use crate::pbx::jobs::{Answer, Handle};
+use crate::ids::Room;
+use crate::pbx::jobs::CALLERS_KEPT;
 use crate::pbx::wire::HeaderBlock;
-use crate::pbx::{Capabilities, Command, CommandFailure, Pbx, Snapshot};
 
 /// The families of the switch's database into which the dialplan writes, see `dialplan/asterisk/README.md`.
 pub const FAMILIES: [&str; 2] = ["sklic-end", "sklic-room"];
@@ -31,9 +28,6 @@ pub fn rooms(reply: &Reply) -> BTreeSet<Room> {
     reply.items.iter().filter_map(number).map(Room).collect()
 }
 
-/// How long the end of a caller who was never let in is kept: no service was away for so long and still wants to know.
-const CALLERS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 7);
-
 /// Drops what is kept of callers who were never let in, once it is old. `now` is the switch's time.
 pub fn forget_old_callers(reply: &Reply, now: Timestamp) -> Vec<Action> {
     let old = |event: &HeaderBlock| {
@@ -44,46 +38,6 @@ pub fn forget_old_callers(reply: &Reply, now: Timestamp) -> Vec<Action> {
         (plain && now.duration_since(ended) > CALLERS_KEPT).then(|| actions::forget_caller(name))
     };
     reply.items.iter().filter_map(old).collect()
-}
-
-/// The port's side of this adapter.
-pub struct Asterisk {
-    handle: Handle,
-    asked: mpsc::UnboundedSender<Answer<Vec<Room>>>,
-}
-
-impl Asterisk {
-    /// The port's side, and where its questions come out.
-    pub fn new(handle: Handle) -> (Self, mpsc::UnboundedReceiver<Answer<Vec<Room>>>) {
-        let (asked, questions) = mpsc::unbounded_channel();
-        (Self { handle, asked }, questions)
-    }
-}
-
-impl Pbx for Asterisk {
-    fn capabilities(&self) -> Capabilities {
-        self.handle.capabilities()
-    }
-
-    fn execute(&self, command: Command) -> BoxFuture<'static, Result<(), CommandFailure>> {
-        self.handle.execute(command)
-    }
-
-    fn snapshot(&self, expected: Vec<LegId>) -> BoxFuture<'static, Result<Snapshot, CommandFailure>> {
-        self.handle.snapshot(expected)
-    }
-
-    /// While there is no link the question waits for one.
-    fn kept_rooms(&self) -> BoxFuture<'static, Result<Vec<Room>, CommandFailure>> {
-        let (answer, receiver) = oneshot::channel();
-        // When the task is gone, its end of the answer is, too.
-        let _ = self.asked.send(answer);
-        Box::pin(async move { receiver.await.unwrap_or(Err(CommandFailure::NoLink)) })
-    }
-
-    fn close(&self) -> BoxFuture<'static, ()> {
-        self.handle.close()
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::client::{Client, Heard, Reply};
 use super::codec::Request;
 use super::dials::Dials;
 use super::fields::Fields;
-use super::kept::{Forgetting, Freeswitch};
+use super::kept::Forgetting;
 use super::legs::Legs;
 use super::link::{self, Session};
 use super::snapshots::SnapshotJob;
@@ -48,8 +48,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Starts the task of one switch.
 pub(super) fn start(config: FreeswitchConfig, events: EventSender) -> Arc<dyn Pbx> {
-    let (handle, inbox) = Handle::new(Capabilities { talking: true, lock: true, end_records: true, dial_in: true });
-    let (freeswitch, kept) = Freeswitch::new(handle);
+    let (handle, (inbox, kept)) = Handle::new(Capabilities { talking: true, lock: true, end_records: true, dial_in: true });
     let actor = Actor {
         lane: Lane::new(config.calls_per_second),
         config,
@@ -67,7 +66,7 @@ pub(super) fn start(config: FreeswitchConfig, events: EventSender) -> Arc<dyn Pb
         after_gap: false,
     };
     tokio::spawn(actor.run());
-    Arc::new(freeswitch)
+    Arc::new(handle)
 }
 
 /// What the task has waited for besides events.

@@ -1,10 +1,8 @@
-//! What the dialplan has written down and nobody has had dropped: the port's question, beside the jobs that all adapters know.
+//! What the dialplan has written down and nobody has had dropped.
 
 use std::collections::BTreeSet;
 
-use futures_util::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{mpsc, oneshot};
+use jiff::Timestamp;
 
 use super::adapter::{Actor, LISTS_WITHIN, Outcome, Work};
 use super::client::{Client, Reply};
@@ -12,13 +10,10 @@ use super::codec::Request;
 use super::requests::{self, room_of};
 use super::snapshot;
 use crate::ids::{LegId, Room};
-use crate::pbx::jobs::{Answer, Handle};
-use crate::pbx::{Capabilities, Command, CommandFailure, Pbx, Snapshot};
+use crate::pbx::jobs::{Answer, CALLERS_KEPT};
 
 /// The number under which the ends of callers are who were never let in: no conference has it.
 const NO_ROOM: Room = Room(0);
-/// How long the end of a caller who was never let in is kept: no service was away for so long and still wants to know.
-const CALLERS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// Bytes of the longest answer to a list (`mod_db`, FreeSWITCH 1.10.12), as near as matters: it is cut there, anywhere in a name.
 const LIST_BYTES: usize = 4_090;
 /// So often at most are the records of one room asked for and dropped; each time it is about a hundred.
@@ -53,46 +48,6 @@ fn rooms(reply: &Reply) -> BTreeSet<Room> {
 /// Whether the record of a caller who was never let in is so old that nobody asks for it any more. `now` is the switch's time.
 fn is_old(record: &Reply, now: Timestamp) -> bool {
     snapshot::end_record(record).is_some_and(|record| now.duration_since(record.at) > CALLERS_KEPT)
-}
-
-/// The port's side of this adapter.
-pub struct Freeswitch {
-    handle: Handle,
-    asked: mpsc::UnboundedSender<Answer<Vec<Room>>>,
-}
-
-impl Freeswitch {
-    /// The port's side, and where its questions come out.
-    pub fn new(handle: Handle) -> (Self, mpsc::UnboundedReceiver<Answer<Vec<Room>>>) {
-        let (asked, questions) = mpsc::unbounded_channel();
-        (Self { handle, asked }, questions)
-    }
-}
-
-impl Pbx for Freeswitch {
-    fn capabilities(&self) -> Capabilities {
-        self.handle.capabilities()
-    }
-
-    fn execute(&self, command: Command) -> BoxFuture<'static, Result<(), CommandFailure>> {
-        self.handle.execute(command)
-    }
-
-    fn snapshot(&self, expected: Vec<LegId>) -> BoxFuture<'static, Result<Snapshot, CommandFailure>> {
-        self.handle.snapshot(expected)
-    }
-
-    /// While there is no link the question waits for one.
-    fn kept_rooms(&self) -> BoxFuture<'static, Result<Vec<Room>, CommandFailure>> {
-        let (answer, receiver) = oneshot::channel();
-        // When the task is gone, its end of the answer is, too.
-        let _ = self.asked.send(answer);
-        Box::pin(async move { receiver.await.unwrap_or(Err(CommandFailure::NoLink)) })
-    }
-
-    fn close(&self) -> BoxFuture<'static, ()> {
-        self.handle.close()
-    }
 }
 
 impl Actor {
