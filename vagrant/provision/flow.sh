@@ -39,7 +39,7 @@ if [ "${SKLIC_FLOW_PHONES:-}" != there ]; then
 fi
 call "$api/login" -d "{\"user_number\": \"1001\", \"password\": \"$password\"}" >/dev/null || fail "the service does not let the account 1001 in"
 conference=$(call "$api/conferences" -d '{"title": "Three machines", "participants": [{"name": "Boris", "phone": "+38640100200"},
-    {"name": "Cilka", "phone": "+38640100300"}]}' | grep -o '"id":"[^"]*"' | head -n 1 | cut -d '"' -f 4)
+    {"name": "Cilka", "phone": "+38640100300"}]}' | grep -o '"id":"[^"]*"' | sed -n 1p | cut -d '"' -f 4)
 call -X POST "$api/conferences/$conference/start" >/dev/null
 until_it "the convener, Boris and Cilka are in" 3 '"state":"in"'
 call -X POST "$api/conferences/$conference/mute" >/dev/null

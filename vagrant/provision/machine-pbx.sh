@@ -17,7 +17,10 @@ asterisk() {
     apt-get update -q
     # Debian's testing is without Asterisk at times; sid has it.
     if ! apt-cache show asterisk >/dev/null 2>&1; then
-        echo 'deb http://deb.debian.org/debian sid main' >/etc/apt/sources.list.d/sid.list
+        # From wherever this machine has its packages.
+        # shellcheck disable=SC2016 # for apt
+        mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n 1p)
+        echo "deb $mirror sid main" >/etc/apt/sources.list.d/sid.list
         apt-get update -q
     fi
     apt-get install -q -y --no-install-recommends asterisk asterisk-core-sounds-en-wav espeak-ng sox
