@@ -544,6 +544,10 @@ impl From<StorageError> for ControlError {
         if fault.is_passing() {
             return Self::Unavailable { what: "database" };
         }
+        if matches!(fault, StorageError::Fenced { .. }) {
+            // Somebody else drives it now, and may be asked.
+            return Self::Unavailable { what: "switch" };
+        }
         error!(fault = &fault as &dyn std::error::Error, "the database refused a query");
         Self::Internal
     }

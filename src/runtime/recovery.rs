@@ -71,7 +71,7 @@ impl Runtime {
         let entries = journal::list_all(&mut connection, id).await?;
         let Some(last) = entries.last().map(|entry| entry.seq) else {
             // It was claimed and the service died before the first word of its journal: nothing has happened yet.
-            conferences::unclaim(&mut connection, id).await?;
+            conferences::unclaim(&mut connection, id, plan.started_at).await?;
             info!(conference.id = %id, "conference had been claimed and not begun; it is planned again");
             return Ok(None);
         };

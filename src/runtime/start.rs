@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
@@ -108,10 +109,11 @@ impl Runtime {
             }
             Opening::Phone(caller, node) => (node.keep_place(conference, people.len()), Input::Arrived { caller }),
         };
-        let claimed = self.claim(&mut connection, (plan, owner), Arc::clone(&place.node), start).await;
+        let now = clock::now();
+        let claimed = self.claim(&mut connection, (plan, owner), Arc::clone(&place.node), start, now).await;
         drop(connection);
         if matches!(claimed, Err(ControlError::Unavailable { .. } | ControlError::Internal)) {
-            self.give_back(starting);
+            self.give_back(starting, now);
         }
         claimed
     }
@@ -123,12 +125,13 @@ impl Runtime {
         (plan, owner): (conferences::Conference, accounts::Account),
         node: Arc<Node>,
         start: Input,
+        now: Timestamp,
     ) -> Result<Answer, ControlError> {
-        let (account, conference, now) = (owner.id, plan.id, clock::now());
+        let (account, conference) = (owner.id, plan.id);
         // From here on nobody else can start it, nor change its plan.
         let tariff = self.inner.shared.prices.name(owner.tariff.as_deref()).to_owned();
         let most = super::Limits::of(&self.inner.rules.conference, &owner).max_conferences;
-        match conferences::claim(connection, account, conference, (&node.name, &tariff), most, now).await? {
+        match conferences::claim(connection, account, conference, (&node.tenure.fence(), &tariff), most, now).await? {
             Claim::Taken => {}
             Claim::TooMany => return Err(ControlError::TooManyConferences { limit: most }),
             Claim::NotPlanned => {
@@ -152,10 +155,10 @@ impl Runtime {
     }
 
     /// Makes a conference planned again whose start has failed with the database: nothing has happened yet.
-    fn give_back(&self, starting: Starting) {
+    fn give_back(&self, starting: Starting, claimed: Timestamp) {
         let runtime = self.clone();
         self.inner.tasks.spawn(async move {
-            while let Err(fault) = runtime.unclaim(starting.conference).await {
+            while let Err(fault) = runtime.unclaim(starting.conference, claimed).await {
                 if !fault.is_passing() {
                     error!(conference.id = %starting.conference, %fault, "the conference could not be given back; the next start of the service does it");
                     return;
@@ -168,8 +171,8 @@ impl Runtime {
         });
     }
 
-    async fn unclaim(&self, conference: ConferenceId) -> Result<(), StorageError> {
-        conferences::unclaim(&mut *self.inner.shared.pool.get().await?, conference).await
+    async fn unclaim(&self, conference: ConferenceId, claimed: Timestamp) -> Result<(), StorageError> {
+        conferences::unclaim(&mut *self.inner.shared.pool.get().await?, conference, Some(claimed)).await
     }
 
     fn settings(&self, plan: &conferences::Conference, account: &accounts::Account, calls_per_second: u32) -> Settings {

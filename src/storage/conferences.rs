@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff_diesel::{NullableTimestamp, ToDiesel};
 use serde_json::Value;
 
+use super::leases::{self, Fence};
 use super::participants::{self, Participant};
 use super::schema::{accounts, conferences};
 use super::text::refuse_nul;
@@ -190,16 +191,17 @@ pub enum Claim {
 }
 
 /// Takes a planned conference for starting on a switch and by a tariff, unless `most` of the account's conferences are open already.
+/// `now` marks it as this start's.
 ///
 /// Its first journal entry follows; until then [`unclaim`] gives it back.
 ///
 /// # Errors
-/// A fault of the database.
+/// A fault of the database; [`StorageError::Fenced`](super::StorageError::Fenced) when the switch has another owner, whose taking over would not see this start.
 pub async fn claim(
     connection: &mut Connection,
     account: AccountId,
     conference: ConferenceId,
-    (node, tariff): (&str, &str),
+    (fence, tariff): (&Fence, &str),
     most: u32,
     now: Timestamp,
 ) -> StorageResult<Claim> {
@@ -207,6 +209,7 @@ pub async fn claim(
         .transaction(async |connection| {
             // One start of the account at a time, whichever node it is at: otherwise two would count the same conferences.
             accounts::table.find(account).select(accounts::id).for_no_key_update().first::<AccountId>(connection).await?;
+            leases::hold(connection, std::slice::from_ref(fence)).await?;
             let others = conferences::table.filter(conferences::account.eq(account)).filter(conferences::id.ne(conference));
             let open: i64 = others.filter(conferences::state.eq_any(OPEN)).count().get_result(connection).await?;
             if open >= i64::from(most) {
@@ -216,7 +219,7 @@ pub async fn claim(
             let claimed = diesel::update(planned)
                 .set((
                     conferences::state.eq("calling_convener"),
-                    conferences::node.eq(node),
+                    conferences::node.eq(&fence.switch),
                     conferences::tariff.eq(tariff),
                     conferences::reason.eq(None::<String>),
                     conferences::started_at.eq(Some(now).to_diesel()),
@@ -228,14 +231,15 @@ pub async fn claim(
         .await
 }
 
-/// Gives back a conference that was claimed and whose journal never began. Crosses accounts: for the service's start.
+/// Gives back a conference that was claimed at `claimed` and whose journal never began; another start's claim stands.
+/// Crosses accounts: for the service's start.
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn unclaim(connection: &mut Connection, conference: ConferenceId) -> StorageResult<()> {
+pub async fn unclaim(connection: &mut Connection, conference: ConferenceId, claimed: Option<Timestamp>) -> StorageResult<()> {
     let begun = diesel::dsl::exists(super::schema::journal::table.filter(super::schema::journal::conference.eq(conference)));
-    let claimed = conferences::table.find(conference).filter(conferences::state.eq("calling_convener")).filter(diesel::dsl::not(begun));
-    diesel::update(claimed)
+    let unbegun = conferences::table.find(conference).filter(conferences::state.eq("calling_convener")).filter(diesel::dsl::not(begun));
+    diesel::update(unbegun.filter(conferences::started_at.is_not_distinct_from(claimed.to_diesel())))
         .set((
             conferences::state.eq("planned"),
             conferences::node.eq(None::<String>),

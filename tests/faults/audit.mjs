@@ -168,13 +168,13 @@ function compare(id, leg, call, rows, faults, find, differences) {
   }
 }
 
-/** The switch writes whole seconds, cut off; of some legs it knows only that they were there so long. */
+/** Asterisk writes whole seconds, cut off; of some legs it knows only that they were there so long. */
 function auditRecords(id, legs, records, find) {
   for (const leg of legs) {
     const record = records.get(leg.leg);
     if (!record || !leg.ended_at || record.ended === null) continue;
     const late = seconds(time(leg.ended_at) - record.ended);
-    if (leg.answered_at && record.exact && late > 1 + SLACK) find('charge past the end', `leg ${leg.leg} (${leg.evidence}) ends ${late.toFixed(2)} s after the switch's own record`, { conference: id, leg: leg.leg, seconds: late });
+    if (leg.answered_at && record.exact && late > record.grain + SLACK) find('charge past the end', `leg ${leg.leg} (${leg.evidence}) ends ${late.toFixed(2)} s after the switch's own record`, { conference: id, leg: leg.leg, seconds: late });
     if (leg.answered_at && ['event', 'switch_record'].includes(leg.evidence) && late < -SLACK) find('end too early', `leg ${leg.leg} (${leg.evidence}) ends ${(-late).toFixed(2)} s before the switch's own record`, { conference: id, leg: leg.leg, seconds: late });
   }
 }

@@ -9,8 +9,8 @@ const PARTS = {
   'service-frozen': { hurt: (lab) => lab.service.signal('SIGSTOP'), heal: (lab) => lab.service.signal('SIGCONT') },
   'node-killed': { hurt: (lab, { victim }) => lab.nodes[victim].end('SIGKILL'), heal: (lab, { victim }) => lab.nodes[victim].launch() },
   'node-frozen': { hurt: (lab, { victim }) => lab.nodes[victim].signal('SIGSTOP'), heal: (lab, { victim }) => lab.nodes[victim].signal('SIGCONT') },
-  'switch-killed': { hurt: () => verb('kill', 'asterisk'), heal: () => verb('start', 'asterisk') },
-  'switch-stopped': { hurt: () => verb('stop', 'asterisk'), heal: () => verb('start', 'asterisk') },
+  'switch-killed': { hurt: ({ pbx }) => verb('kill', pbx), heal: ({ pbx }) => verb('start', pbx) },
+  'switch-stopped': { hurt: ({ pbx }) => verb('stop', pbx), heal: ({ pbx }) => verb('start', pbx) },
   'database-stopped': { hurt: () => verb('stop', 'postgres'), heal: () => verb('start', 'postgres') },
   'database-killed': { hurt: () => verb('kill', 'postgres'), heal: () => verb('start', 'postgres') },
   'database-cut': {
@@ -21,6 +21,14 @@ const PARTS = {
     heal: () => {},
   },
   'database-full': { hurt: (lab) => lab.database.fill(), heal: (lab) => lab.database.empty() },
+  'database-log-full': {
+    hurt: (lab) => lab.writeAhead.fill(),
+    async heal(lab) {
+      lab.writeAhead.empty();
+      // A server whose log has no room ends, and nobody but its operator starts it again.
+      await verb('restart', 'postgres');
+    },
+  },
   'link-cut': { hurt: (lab) => lab.line.cut(), heal: (lab) => lab.line.mend() },
   'link-slow': { hurt: (lab, { delay }) => lab.line.slow(delay), heal: (lab) => lab.line.mend() },
   'link-half-open': { hurt: (lab) => lab.line.halfOpen(), heal: (lab) => lab.line.mend() },

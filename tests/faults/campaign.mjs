@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { audit, auditMails, auditMessages, auditStrays } from './audit.mjs';
 import { suffer } from './break.mjs';
 import { accountOf, awaitOver, holdConference, planConference } from './conference.mjs';
-import { makeDatabase, mail, parts, startSmsGateway, switchRecords, verb } from './lab.mjs';
+import { makeDatabase, mail, moveWriteAheadLog, parts, startSmsGateway, switchOf, verb } from './lab.mjs';
 import { connectPhones } from './phones.mjs';
 import { planOf } from './plan.mjs';
 import { openLine } from './proxy.mjs';
@@ -17,37 +17,39 @@ const ARRIVES_WITHIN_SECONDS = 150;
 /** How long the closing and the goodbyes may take after the service says that a conference is over. */
 const GOODBYES_MILLISECONDS = 2_500;
 
-/** Opens everything. `pbx`: asterisk or simulator; `megabytes`: the size of the database's disk, if not the small one. */
-export async function openCampaign({ pbx, conferences, seconds, megabytes }) {
-  const { secret, control, trunk, smtp, folder: home } = parts();
+/** Opens everything. `pbx`: the kind of switch; `logDisk`: whether the database's log is to have a disk of its own; `megabytes`: the size of the database's disk, if not the small one. */
+export async function openCampaign({ pbx, conferences, seconds, megabytes, logDisk = false }) {
+  const { trunk, smtp, folder: home } = parts();
   mkdirSync(join(home, 'faults'), { recursive: true });
   const folder = mkdtempSync(join(home, 'faults', `${pbx}-`));
   const began = Date.now();
-  const real = pbx === 'asterisk';
+  const real = switchOf(pbx);
   mail.behave(null);
-  await verb('start', 'postgres', 'smtp', ...(real ? ['asterisk'] : []));
+  await verb('start', 'postgres', 'smtp', ...(real ? [pbx] : []));
   const closing = [];
   const close = async () => {
     for (const act of closing.reverse()) await Promise.resolve().then(act).catch((fault) => process.stderr.write(`${fault.message}\n`));
   };
   try {
+    const writeAhead = logDisk ? await moveWriteAheadLog() : null;
+    closing.push(() => writeAhead?.close());
     const database = makeDatabase(`faults_${process.pid}_${Math.floor(began / 1000)}`, megabytes);
     closing.push(() => database.drop());
     const sms = await startSmsGateway();
     closing.push(() => sms.stop());
-    const line = real ? await openLine(control) : null;
+    const line = real ? await openLine(real.port) : null;
     closing.push(() => line?.close());
     const phones = real ? await connectPhones(trunk, folder, seconds) : null;
     closing.push(() => phones?.stop());
-    const around = { database: database.url, pbx, link: line?.port ?? 9, secret, smtp, sms: sms.port };
+    const around = { database: database.url, pbx, link: line?.port ?? 9, real, smtp, sms: sms.port };
     const service = await prepareService(folder, around);
     const second = await prepareService(folder, around, 'second');
     closing.push(() => Promise.all([service.end('SIGTERM'), second.end('SIGTERM')]));
-    const lab = { pbx, folder, began, database, sms, line, phones, service, nodes: [service, second], stepped: false, revive: () => service.launch({ stepped: lab.stepped }) };
+    const lab = { pbx, real, folder, began, database, writeAhead, sms, line, phones, service, nodes: [service, second], stepped: false, revive: () => service.launch({ stepped: lab.stepped }) };
     lab.accounts = Array.from({ length: conferences }, (_, at) => service.account(`90${at}${String(process.pid).slice(-3).padStart(3, '0')}`, `+38659999990${at}111`));
     service.launch();
     if (!(await service.ready())) throw new Error(`the service is not ready; its last words:\n${service.lastWords()}`);
-    return { ...lab, results: join(folder, 'results.jsonl'), owed: [], close, lab };
+    return { ...lab, results: join(folder, 'results.jsonl'), owed: [], reported: new Set(), close, lab };
   } catch (fault) {
     await close();
     throw fault;
@@ -88,7 +90,7 @@ export async function playRun(campaign, { seed, run, kind, conferences }) {
   await pause(GOODBYES_MILLISECONDS);
   for (const one of held) Object.assign(one, await accountOf(service, one.account, one.id));
   const calls = lab.phones?.calls() ?? null;
-  const records = lab.pbx === 'asterisk' ? recordsOf(switchRecords()) : null;
+  const records = lab.real ? recordsOf(lab.pbx, lab.real.records()) : null;
   service.other = null;
   await second.end('SIGTERM');
   const { findings, differences } = audit({ conferences: held, calls, records, faults });
@@ -96,6 +98,7 @@ export async function playRun(campaign, { seed, run, kind, conferences }) {
     findings.push({ check: 'conference stuck', words: `conference ${one.id} was not over in time`, conference: one.id });
   }
   for (const one of held) {
+    for (const leg of one.report?.participants.flatMap((person) => person.legs) ?? []) campaign.reported.add(leg.leg);
     const numbers = (one.messages?.messages ?? one.messages ?? []).flatMap((message) => message.deliveries ?? []).map((delivery) => delivery.address);
     campaign.owed.push({ run, id: one.id, email: one.account.email, title: one.title, numbers });
   }
@@ -119,14 +122,9 @@ export async function settle(campaign) {
   };
   await until(() => look().findings.every((finding) => !finding.check.endsWith('missing')), ARRIVES_WITHIN_SECONDS, 1_000);
   const { findings, repeated } = look();
+  if (lab.real) findings.push(...auditStrays(recordsOf(lab.pbx, lab.real.records()), campaign.reported, lab.began));
   const kindOf = new Map(owed.map(({ id, run }) => [id, run]));
   const result = { settled: true, date: new Date().toISOString(), pbx: lab.pbx, owed: owed.length, repeated, findings: findings.map((finding) => ({ ...finding, run: kindOf.get(finding.conference) })) };
   appendFileSync(campaign.results, `${JSON.stringify(result)}\n`);
   return result;
-}
-
-/** The legs of which the switch knows and no report tells. */
-export function strays(campaign, results) {
-  const reported = new Set(results.flatMap(({ reported }) => reported));
-  return auditStrays(recordsOf(switchRecords()), reported, campaign.began);
 }

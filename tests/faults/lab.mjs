@@ -1,6 +1,6 @@
 // The parts around the service: the lab's PostgreSQL, Asterisk and mail server, a made-up SMS gateway, and a small disk for the database.
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 
@@ -11,6 +11,8 @@ const variable = (name) => {
   return value;
 };
 const SMALL_DISK_MEGABYTES = 192;
+/** Half as much again as the server's write-ahead log takes at most by itself. */
+const LOG_DISK_MEGABYTES = 1536;
 
 /** Runs a verb of the lab, such as `kill asterisk`. */
 export function verb(...words) {
@@ -37,22 +39,16 @@ function run(program, ...words) {
   return done.stdout.trim();
 }
 
-/** A database of its own on a small file system of its own (tmpfs), which can be filled to the last byte.
- *  The server's write-ahead log stays on the big disk: a server whose log has no room ends, which "database killed" shows. */
-export function makeDatabase(name, megabytes = SMALL_DISK_MEGABYTES) {
+/** A folder of the server's on a file system of its own (tmpfs), which can be filled to the last byte. */
+function makeDisk(megabytes) {
   const folder = mkdtempSync('/tmp/sklic-faults-disk-');
   chmodSync(folder, 0o755);
   run('mount', '-t', 'tmpfs', '-o', `size=${megabytes}m`, 'sklic-faults', folder);
   const space = join(folder, 'data');
   run('install', '-d', '-o', 'postgres', '-g', 'postgres', '-m', '0700', space);
-  sql(`CREATE TABLESPACE ${name} LOCATION '${space}'`);
-  sql(`CREATE DATABASE ${name} OWNER sklic TABLESPACE ${name}`);
-  const url = new URL(variable('SKLIC_LAB_DATABASE_URL'));
-  url.pathname = `/${name}`;
   const ballast = join(folder, 'ballast');
   return {
-    name,
-    url: url.href,
+    space,
     /** Leaves no room, and takes what is freed as well. */
     fill() {
       const free = () => Number(run('stat', '-f', '-c', '%a', folder)) * Number(run('stat', '-f', '-c', '%S', folder));
@@ -61,6 +57,61 @@ export function makeDatabase(name, megabytes = SMALL_DISK_MEGABYTES) {
       return free();
     },
     empty: () => rmSync(ballast, { force: true }),
+    remove() {
+      run('umount', '-l', folder);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Gives the server's write-ahead log a disk of its own. The server is stopped and started for it, and once more when it is closed. */
+export async function moveWriteAheadLog() {
+  const data = realpathSync(join(variable('SKLIC_LAB_DIR'), 'postgres'));
+  const log = join(data, 'pg_wal');
+  const disk = makeDisk(LOG_DISK_MEGABYTES);
+  const exchange = async (...commands) => {
+    await verb('stop', 'postgres');
+    for (const command of commands) run(...command);
+    await verb('start', 'postgres');
+  };
+  await exchange(['cp', '-a', `${log}/.`, disk.space], ['rm', '-rf', log], ['ln', '-s', disk.space, log]);
+  return {
+    /** Fills the disk and has the server use up the segments that it had made beforehand, until it finds no room for the next. */
+    fill() {
+      disk.fill();
+      const use = "SELECT pg_logical_emit_message(false, 'faults', 'full'); SELECT pg_switch_wal()";
+      for (let segment = 0; segment < 100; segment += 1) {
+        try {
+          sql(use);
+        } catch {
+          return;
+        }
+        disk.fill();
+      }
+      throw new Error('the server goes on writing its log to a full disk');
+    },
+    empty: disk.empty,
+    async close() {
+      disk.empty();
+      await exchange(['rm', log], ['cp', '-a', disk.space, log]);
+      disk.remove();
+    },
+  };
+}
+
+/** A database of its own on a small disk of its own; the server's write-ahead log is elsewhere. */
+export function makeDatabase(name, megabytes = SMALL_DISK_MEGABYTES) {
+  const disk = makeDisk(megabytes);
+  const { space } = disk;
+  sql(`CREATE TABLESPACE ${name} LOCATION '${space}'`);
+  sql(`CREATE DATABASE ${name} OWNER sklic TABLESPACE ${name}`);
+  const url = new URL(variable('SKLIC_LAB_DATABASE_URL'));
+  url.pathname = `/${name}`;
+  return {
+    name,
+    url: url.href,
+    fill: disk.fill,
+    empty: disk.empty,
     cutConnections: () => sql(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '${name}' AND pid <> pg_backend_pid()`),
     /** How many rows each table has. */
     counts() {
@@ -73,8 +124,7 @@ export function makeDatabase(name, megabytes = SMALL_DISK_MEGABYTES) {
         sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
         sql(`DROP TABLESPACE IF EXISTS ${name}`);
       } finally {
-        run('umount', '-l', folder);
-        rmSync(folder, { recursive: true, force: true });
+        disk.remove();
       }
     },
   };
@@ -125,13 +175,22 @@ function decoded(value) {
   return value.replace(/\?=\s+=\?/g, '?==?').replace(/=\?[^?]+\?([bq])\?([^?]*)\?=/gi, word);
 }
 
-/** Asterisk's own records of calls. */
-export const switchRecords = () => (existsSync(variable('SKLIC_LAB_ASTERISK_CDR')) ? readFileSync(variable('SKLIC_LAB_ASTERISK_CDR'), 'utf8') : '');
+/** What the service is told of each switch, and where that writes down its calls. */
+const SWITCHES = {
+  asterisk: { port: 'SKLIC_LAB_AMI_PORT', secret: 'SKLIC_LAB_AMI_SECRET', records: 'SKLIC_LAB_ASTERISK_CDR', username: 'sklic', dial: 'PJSIP/{number}@trunk' },
+  freeswitch: { port: 'SKLIC_LAB_ESL_PORT', secret: 'SKLIC_LAB_ESL_SECRET', records: 'SKLIC_LAB_FREESWITCH_CDR', username: '', dial: 'sofia/gateway/trunk/{number}' },
+};
 
-/** Ports and secrets of the lab. */
+/** The lab's switch of this kind: `null` for the simulator, which is part of the service. */
+export function switchOf(kind) {
+  const known = SWITCHES[kind];
+  if (!known) return null;
+  const file = variable(known.records);
+  return { username: known.username, dial: known.dial, secret: variable(known.secret), port: Number(variable(known.port)), records: () => (existsSync(file) ? readFileSync(file, 'utf8') : '') };
+}
+
+/** Ports of the lab. */
 export const parts = () => ({
-  secret: variable('SKLIC_LAB_AMI_SECRET'),
-  control: Number(variable('SKLIC_LAB_AMI_PORT')),
   trunk: Number(variable('SKLIC_LAB_TRUNK_PORT')),
   smtp: Number(variable('SKLIC_LAB_SMTP_PORT')),
   folder: variable('SKLIC_LAB_DIR'),

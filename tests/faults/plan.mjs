@@ -4,32 +4,37 @@ import { chance } from './random.mjs';
 /** How a phone behaves is told by the last three digits of its number, on the lab's phones as on the simulator. */
 const TAILS = { answers: '111', busy: '486', wrong: '404', rejects: '603', silent: '408' };
 
+const REAL = ['asterisk', 'freeswitch'];
+const EVERY = [...REAL, 'simulator'];
+export const SWITCHES = EVERY;
+
 /** Every kind of fault, with the switches on which it means something. */
 export const KINDS = {
-  'service killed': ['asterisk', 'simulator'],
-  'service stopped in order': ['asterisk', 'simulator'],
-  'service frozen': ['asterisk', 'simulator'],
-  'service killed twice': ['asterisk'],
-  'switch killed': ['asterisk'],
-  'switch stopped in order': ['asterisk'],
-  'database stopped': ['asterisk', 'simulator'],
-  'database killed': ['asterisk', 'simulator'],
-  'database connections cut': ['asterisk', 'simulator'],
-  'database disk full': ['asterisk', 'simulator'],
-  'link cut': ['asterisk'],
-  'link slow': ['asterisk'],
-  'link half open': ['asterisk'],
-  'clock forward': ['asterisk', 'simulator'],
-  'clock back': ['asterisk', 'simulator'],
-  'mail server away': ['asterisk', 'simulator'],
-  'mail server misbehaves': ['asterisk', 'simulator'],
-  'SMS gateway away': ['asterisk', 'simulator'],
-  'service killed while database is away': ['asterisk', 'simulator'],
-  'switch killed while service is dead': ['asterisk'],
-  'link cut while database is away': ['asterisk'],
-  'one of two service nodes killed': ['asterisk'],
-  'one of two service nodes frozen': ['asterisk'],
-  'nothing': ['asterisk', 'simulator'],
+  'service killed': EVERY,
+  'service stopped in order': EVERY,
+  'service frozen': EVERY,
+  'service killed twice': REAL,
+  'switch killed': REAL,
+  'switch stopped in order': REAL,
+  'database stopped': EVERY,
+  'database killed': EVERY,
+  'database connections cut': EVERY,
+  'database disk full': EVERY,
+  'no room for the database log': EVERY,
+  'link cut': REAL,
+  'link slow': REAL,
+  'link half open': REAL,
+  'clock forward': EVERY,
+  'clock back': EVERY,
+  'mail server away': EVERY,
+  'mail server misbehaves': EVERY,
+  'SMS gateway away': EVERY,
+  'service killed while database is away': EVERY,
+  'switch killed while service is dead': REAL,
+  'link cut while database is away': REAL,
+  'one of two service nodes killed': REAL,
+  'one of two service nodes frozen': REAL,
+  'nothing': EVERY,
 };
 
 /** The faults of a kind: what breaks, when after the first start, and for how long, in milliseconds. */
@@ -51,6 +56,7 @@ function faults(kind, random) {
     case 'database killed': return one('database-killed', lasting(300, 8_000));
     case 'database connections cut': return one('database-cut', lasting(500, 8_000));
     case 'database disk full': return one('database-full', lasting(2_000, 12_000));
+    case 'no room for the database log': return one('database-log-full', lasting(1_000, 10_000));
     case 'link cut': return one('link-cut', lasting(200, 10_000));
     case 'link slow': return one('link-slow', lasting(2_000, 12_000), { delay: lasting(150, 3_000) });
     case 'link half open': return one('link-half-open', lasting(2_000, 15_000));

@@ -8,7 +8,7 @@ import { until } from './until.mjs';
 const BINARY = process.env.SKLIC_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? 'target', 'debug', 'sklic');
 const FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
 
-function configuration({ name, port, database, pbx, link, secret, smtp, sms }) {
+function configuration({ name, port, database, pbx, link, real, smtp, sms }) {
   return `[service]
 name = "${name}"
 language = "sl"
@@ -25,9 +25,9 @@ url = "${database}"
 name = "lab"
 kind = "${pbx}"
 address = "127.0.0.1:${link}"
-username = "sklic"
-secret = "${secret}"
-dial = "PJSIP/{number}@trunk"
+username = "${real?.username ?? ''}"
+secret = "${real?.secret ?? ''}"
+dial = "${real?.dial ?? '{number}'}"
 caller_id = "+38613099396"
 calls_per_second = ${pbx === 'simulator' ? 500 : 20}
 max_members = 2000

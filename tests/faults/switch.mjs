@@ -1,4 +1,4 @@
-// What the switch itself wrote down: Asterisk's Master.csv, the second of the three accounts.
+// What the switch itself wrote down: Asterisk's or FreeSWITCH's Master.csv, the second of the three accounts.
 
 /** Reads a line of comma separated values with double quotes. */
 function fields(line) {
@@ -19,25 +19,30 @@ function fields(line) {
   return [...found, value];
 }
 
-/** The records of the channels that the service asked for, by the leg's identifier, which is in the channel's. Whole seconds, as the switch writes them.
+/** The leg of a channel that the service asked for, by the identifier that it gave the channel; `null` of any other. */
+function legOf(channel) {
+  const id = /^sklic-([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/.exec(channel);
+  return id === null ? null : id.slice(1).join('-');
+}
+
+/** By the leg's identifier, which is in the channel's. Whole seconds, as the switch writes them.
  *  A channel that went from one part of the dialplan to another has several rows; while it was in a conference it may be the second party
  *  of another's row only; a switch that was killed has written none.
  *  Asterisk writes down pairs of a conference's members and leaves out the time that one is in it alone (its CDR specification, "multi-party bridges"),
  *  so where the last row is the conference's the end is known as a lower bound only: `exact` is false. */
-export function recordsOf(text) {
+function recordsOfAsterisk(text) {
   const records = new Map();
   /** Names of channels begin anew with each start of the switch, so each may have been several legs'. */
   const byChannel = new Map();
   const time = (value) => (value ? Date.parse(`${value.replace(' ', 'T')}Z`) : null);
   const rows = text.split('\n').map(fields).filter((row) => row.length > 16);
   for (const row of rows) {
-    const id = /^sklic-([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/.exec(row[16]);
-    if (!id) continue;
-    const leg = id.slice(1).join('-');
+    const leg = legOf(row[16]);
+    if (leg === null) continue;
     const [channel, begun, answered, ended] = [row[5], time(row[9]), time(row[10]), time(row[11])];
     let record = records.get(leg);
     if (!record) {
-      record = { leg, begun, answered: null, ended: null, exact: false };
+      record = { leg, begun, answered: null, ended: null, exact: false, grain: 1 };
       records.set(leg, record);
       byChannel.set(channel, [...(byChannel.get(channel) ?? []), record]);
     }
@@ -59,3 +64,16 @@ export function recordsOf(text) {
   }
   return records;
 }
+
+/** Times are microseconds, and a zero where something never was. The end is when the call was over. */
+function recordsOfFreeswitch(text) {
+  const time = (value) => (Number(value) > 0 ? Number(value) / 1000 : null);
+  const rows = text.split('\n').map(fields).filter((row) => row.length >= 5);
+  const records = rows.map(([channel, begun, answered, ended]) => ({ leg: legOf(channel), begun: time(begun), answered: time(answered), ended: time(ended), exact: true, grain: 0 }));
+  return new Map(records.filter(({ leg }) => leg !== null).map((record) => [record.leg, record]));
+}
+
+const READERS = { asterisk: recordsOfAsterisk, freeswitch: recordsOfFreeswitch };
+
+/** The records of the channels that the service asked for, in what this kind of switch has written. `grain`: how much later than written a time may be, in seconds. */
+export const recordsOf = (kind, text) => READERS[kind](text);

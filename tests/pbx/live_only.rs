@@ -5,7 +5,7 @@ use std::time::Duration;
 use sklic::conference::{Outcome, unanswered};
 use sklic::ids::LegId;
 use sklic::pbx::Role::{Convener, Participant};
-use sklic::pbx::{Command, EndCause, Event, LegSnapshotPhase};
+use sklic::pbx::{Command, EndCause, Event, LegSnapshotPhase, MemberKey};
 use tokio::time::Instant;
 
 use crate::lab::{Case, Kind, Lab};
@@ -108,7 +108,13 @@ async fn caller_is_brought_between_the_kinds(mut asterisk: Rig) {
         let (from, to) = if turned { (&mut freeswitch, &mut asterisk) } else { (&mut asterisk, &mut freeswitch) };
         let first = from.calls_in("19819").await.leg;
         let there = from.brings(first, to).await;
+        // His keys reach the switch that he was brought to: the answer to its question, and those of a member.
+        to.must(to.ask(there, 1, &[])).await;
+        from.keys(first, "8341#").await;
+        assert_eq!(to.keyed(there, 1).await, "8341");
         to.let_in(there, Convener).await;
+        from.presses(first, MemberKey::MuteAll).await;
+        to.until(|event| matches!(event, Event::Pressed { leg, key: MemberKey::MuteAll, .. } if *leg == there)).await;
         let next = Rig::lab(lab(from)).await.snapshot(&[]).await;
         assert_eq!(next.legs[&first].phase, LegSnapshotPhase::Brought, "the next service does not take him for a stray");
         from.hangs_up(first).await;
