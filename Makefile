@@ -78,4 +78,4 @@ fmt: ## Format the sources
 
 lint: ## Check format and lints
 	cargo fmt --all --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --target-dir $(TARGET_DIR)/lints -- -D warnings

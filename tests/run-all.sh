@@ -54,6 +54,8 @@ suite() {
 }
 
 totals() {
+    # Only when it was interrupted do they still run.
+    [ -z "${lints:-}" ] || kill "$lints" 2>/dev/null || true
     printf '\n==> totals\n'
     printf '%s\n' "${summary[@]}"
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
@@ -65,9 +67,18 @@ check "console" make --no-print-directory web
 check "console types" npm --prefix web run --silent check
 suite "console logic" '^ *Tests ' npm --prefix web run --silent test
 check "format" cargo fmt --all --check
-check "lints" cargo clippy --locked --all-targets -- -D warnings
+# The lints beside the builds, in a folder of their own: a compiler's first half has one thread, and there are two processors.
+lints_output=$log_dir/lints-beside.log
+cargo clippy --locked --all-targets --target-dir "${CARGO_TARGET_DIR:-target}/lints" -- -D warnings >"$lints_output" 2>&1 &
+lints=$!
 check "shell scripts" shellcheck -x vagrant/provision/*.sh tests/*.sh tests/deb/*.sh packaging/deb/build.sh packaging/deb/*/p* dialplan/prompts/*.sh .ci/run
 check "build" cargo build --locked --bins
+check "build of the tests" cargo test --locked --no-run --lib --bins --tests
+lints_status=0
+wait "$lints" || lints_status=$?
+lints=
+lints_passed() { cat "$lints_output" && return "$lints_status"; }
+check "lints" lints_passed
 if cargo nextest --version >/dev/null 2>&1; then
     suite "rust tests" '^ *Summary ' cargo nextest run --locked --no-fail-fast --retries 1 --test-threads 4 -E 'not binary(pbx)'
     suite "switch adapters" '^Adapters: ' bash tests/adapters.sh

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sklic::clock;
 use sklic::ids::ServiceNodeId;
 use sklic::runtime::Live;
+use sklic::storage::conferences::{self, Claim};
 use sklic::storage::leases::{self, Fence};
 use sklic::storage::{StorageError, Writer, WriterOptions};
 use tokio::time::timeout;
@@ -194,6 +195,27 @@ async fn what_a_former_owner_would_write_is_refused() {
     assert!(matches!(second.await, Err(StorageError::Fenced { switch }) if switch == "pbx1"));
     third.await.unwrap();
     writer.close().await;
+}
+
+#[tokio::test]
+async fn what_a_former_owner_would_start_stays_planned() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let plan: sklic::ids::ConferenceId = id(&api.plan(&user, &[ANA]).await).parse().unwrap();
+    let mut connection = api.database.connection().await;
+    let epoch = leases::list(&mut connection, &["pbx1".into()], Duration::from_secs(3)).await.unwrap()[0].epoch;
+    let fence = |epoch| Fence { switch: "pbx1".into(), epoch };
+    let now = clock::now();
+    let mut claim = async |epoch| conferences::claim(&mut connection, user.account, plan, (&fence(epoch), "base"), 5, now).await;
+    assert!(matches!(claim(epoch - 1).await, Err(StorageError::Fenced { switch }) if switch == "pbx1"));
+    // Nothing was changed by that.
+    assert_eq!(claim(epoch).await.unwrap(), Claim::Taken);
+    // Only the start that has claimed it gives it back.
+    conferences::unclaim(&mut connection, plan, Some(now - Duration::from_micros(1))).await.unwrap();
+    let state = async |connection: &mut _| conferences::lookup(connection, user.account, plan).await.unwrap().unwrap().state;
+    assert_eq!(state(&mut connection).await, "calling_convener");
+    conferences::unclaim(&mut connection, plan, Some(now)).await.unwrap();
+    assert_eq!(state(&mut connection).await, "planned");
 }
 
 #[tokio::test]

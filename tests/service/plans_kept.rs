@@ -133,14 +133,14 @@ async fn a_convener_is_told_once_that_his_conference_could_not_be_started_and_ot
     let (since, now) = (clock::now() - MINUTE * 15, clock::now());
     let due_beside = series::list_due(connection, &[stuck], since, now).await.unwrap();
     assert_eq!(due_beside.iter().map(|one| one.conference).collect::<Vec<_>>(), [other]);
-    // Two nodes of the service look at the same plans. The second one has just taken the switch over, so it is the first to look:
-    // what the other one claimed in that moment would be given back only after a while.
+    // Two nodes of the service look at the same plans; the second one has just taken the switch over.
     let beside = api.again_with(desk.clone(), bell.clone()).await;
-    tokio::spawn(beside.runtime().follow_plans(desk.clone(), bell.clone()));
+    for node in [&api, &beside] {
+        tokio::spawn(node.runtime().follow_plans(desk.clone(), bell.clone()));
+    }
     let path = format!("/api/v1/conferences/{stuck}");
     api.until(&poor, &stuck.to_string(), "the reason", |view| view["reason"] == "spend_reached" && view["state"] == "planned").await;
     api.until(&user, &other.to_string(), "the other's start", |view| view["state"] != "planned").await;
-    tokio::spawn(api.runtime().follow_plans(desk.clone(), bell.clone()));
     assert!(outbox::list(connection, poor.account, stuck).await.unwrap().is_empty(), "it may still be started");
     sql(&api, &due(16)).await;
     until("the convener is told", async || !outbox::list(&mut *api.database.connection().await, poor.account, stuck).await.unwrap().is_empty()).await;
