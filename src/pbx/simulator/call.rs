@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::lock;
 use super::phone::Behaviour;
 use super::world::World;
-use crate::clock;
 use crate::ids::LegId;
 use crate::pbx::{Dial, EndCause, Event};
 
@@ -39,7 +38,10 @@ pub(super) async fn run(world: Shared, dial: Dial, behaviour: Behaviour) {
     match behaviour {
         Behaviour::NeverAnything => return,
         Behaviour::OutOfReach => {}
-        Behaviour::EarlyMediaThenAnswers => lock(&world).tell(Event::EarlyMedia { leg, at: clock::now() }),
+        Behaviour::EarlyMediaThenAnswers => {
+            let world = lock(&world);
+            world.tell(Event::EarlyMedia { leg, at: world.now() });
+        }
         Behaviour::Refuses { rings: false, sip, q850 } => {
             let cause = EndCause { sip: Some(sip), ..cause(q850) };
             return World::end(&world, leg, cause);

@@ -9,7 +9,6 @@ use super::call::{self, NORMAL, cause};
 use super::exchange::Peer;
 use super::lock;
 use super::world::{Leg, World};
-use crate::clock;
 use crate::ids::{LegId, PassId, Room};
 use crate::pbx::{Admit, Ask, Caller, CommandFailure, Dial, Event, Keys, Language, LegSnapshotPhase, Phrase, Role};
 
@@ -71,7 +70,7 @@ pub(super) fn arrive(shared: &Shared, call: CallIn, peer: Option<Peer>) -> LegId
         private: call.private,
         trunk: call.trunk,
         call_id: channel,
-        answered_at: clock::now(),
+        answered_at: lock(shared).now(),
         pass: call.pass,
     };
     let calling = Calling { caller: caller.clone(), keys: call.keys.into(), question: None, taken: false, step: 0 };

@@ -18,7 +18,6 @@ use futures_util::future::BoxFuture;
 
 use self::world::World;
 use super::{Capabilities, Command, CommandFailure, Event, EventSender, Language, MemberKey, Pbx, Phrase, Snapshot, wire};
-use crate::clock;
 use crate::ids::LegId;
 
 pub use self::callers::CallIn;
@@ -131,7 +130,7 @@ impl Simulator {
     /// The living legs, as a snapshot would show them.
     #[must_use]
     pub fn legs(&self) -> Vec<LegId> {
-        self.world().snapshot(&[], clock::now()).legs.into_keys().collect()
+        self.world().snapshot(&[]).legs.into_keys().collect()
     }
 
     /// Takes the switch off the network without a word, or puts it back: nobody can call it, and its link is lost.
@@ -191,7 +190,7 @@ impl Pbx for Simulator {
 
     fn snapshot(&self, expected: Vec<LegId>) -> BoxFuture<'static, Result<Snapshot, CommandFailure>> {
         let world = self.world();
-        let result = if world.is_linked() { Ok(world.snapshot(&expected, clock::now())) } else { Err(CommandFailure::NoLink) };
+        let result = if world.is_linked() { Ok(world.snapshot(&expected)) } else { Err(CommandFailure::NoLink) };
         Box::pin(std::future::ready(result))
     }
 

@@ -84,7 +84,7 @@ async fn what_ended_in_a_gap_is_on_record() {
     until(&mut events, |event| matches!(event, Event::LinkDown { .. })).await;
     assert_eq!(switch.execute(Command::HangUp { leg: leg(1) }).await, Err(CommandFailure::NoLink));
     timeout(Duration::from_secs(10), async {
-        while lock(&switch.world).snapshot(&[leg(1)], clock::now()).ended.is_empty() {
+        while lock(&switch.world).snapshot(&[leg(1)]).ended.is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })

@@ -12,8 +12,8 @@ use super::call::{self, NORMAL, cause};
 use super::callers::Calling;
 use super::exchange::Peer;
 use super::{SimulatorConfig, lock};
-use crate::clock;
 use crate::ids::{LegId, Room};
+use crate::pbx::far_clock::FarClock;
 use crate::pbx::{
     CommandFailure, Dial, EndCause, EndRecord, Event, EventSender, Language, LegSnapshot, LegSnapshotPhase, MemberKey, Phrase, Role, Snapshot,
 };
@@ -66,6 +66,8 @@ pub(super) struct World {
     linked: bool,
     unplugged: bool,
     losing: bool,
+    /// Its own, which nobody sets: as with a real switch, setting the service's moves nothing here.
+    clock: FarClock,
     booted_at: Timestamp,
     legs: BTreeMap<LegId, Leg>,
     rooms: BTreeMap<Room, RoomState>,
@@ -81,13 +83,15 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(config: SimulatorConfig, events: EventSender) -> Self {
+        let clock = FarClock::unheard();
         Self {
             config,
             events,
             linked: false,
             unplugged: false,
             losing: false,
-            booted_at: clock::now(),
+            clock,
+            booted_at: clock.now(),
             legs: BTreeMap::new(),
             rooms: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -96,6 +100,11 @@ impl World {
             openings: 0,
             losses: 0,
         }
+    }
+
+    /// The time by the switch's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(super) fn config(&self) -> &SimulatorConfig {
@@ -136,7 +145,7 @@ impl World {
     pub(super) fn link_down(&mut self, reason: &str) {
         if std::mem::replace(&mut self.linked, false) {
             self.losses += 1;
-            let _ = self.events.send(Event::LinkDown { last_heard: clock::now(), reason: reason.into() });
+            let _ = self.events.send(Event::LinkDown { last_heard: self.now(), reason: reason.into() });
         }
     }
 
@@ -148,7 +157,7 @@ impl World {
         self.link_down("the switch was killed");
         self.drop_legs();
         self.rooms.clear();
-        self.booted_at = clock::now();
+        self.booted_at = self.now();
         self.link_up();
     }
 
@@ -279,13 +288,13 @@ impl World {
     pub(super) fn ring(&mut self, id: LegId) {
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.phase = LegSnapshotPhase::Ringing;
-            self.tell(Event::Ringing { leg: id, at: clock::now() });
+            self.tell(Event::Ringing { leg: id, at: self.now() });
         }
     }
 
     pub(super) fn answer(&mut self, id: LegId) {
         if let Some(leg) = self.legs.get_mut(&id) {
-            let at = clock::now();
+            let at = self.now();
             leg.phase = LegSnapshotPhase::Answered;
             leg.answered_at = Some(at);
             self.tell(Event::Answered { leg: id, at });
@@ -293,8 +302,9 @@ impl World {
     }
 
     pub(super) fn join(&mut self, id: LegId) {
+        let at = self.now();
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        let (room, muted, at) = (leg.dial.room, leg.dial.muted, clock::now());
+        let (room, muted) = (leg.dial.room, leg.dial.muted);
         leg.phase = LegSnapshotPhase::Inside { room, muted };
         leg.joined_at = Some(at);
         self.rooms.entry(room).or_default();
@@ -340,14 +350,14 @@ impl World {
 
     pub(super) fn mute(&mut self, room: Room, leg: LegId, muted: bool) -> Result<(), CommandFailure> {
         *self.member(room, leg)? = muted;
-        self.tell(Event::Muted { leg, muted, at: clock::now() });
+        self.tell(Event::Muted { leg, muted, at: self.now() });
         Ok(())
     }
 
     /// A member presses a key.
     pub(super) fn press(&self, leg: LegId, key: MemberKey) {
         if self.legs.get(&leg).is_some_and(|leg| matches!(leg.phase, LegSnapshotPhase::Inside { .. })) {
-            self.tell(Event::Pressed { leg, key, at: clock::now() });
+            self.tell(Event::Pressed { leg, key, at: self.now() });
         }
     }
 
@@ -380,9 +390,9 @@ impl World {
 
     /// Takes a leg out of its room; says whether the conference ends with it.
     fn leave(&mut self, id: LegId) -> Option<(Room, bool)> {
+        let at = self.now();
         let leg = self.legs.get_mut(&id)?;
         let LegSnapshotPhase::Inside { room, .. } = leg.phase else { return None };
-        let at = clock::now();
         leg.phase = LegSnapshotPhase::Answered;
         leg.left_at = Some(at);
         let was_convener = leg.dial.role == Role::Convener;
@@ -464,7 +474,7 @@ impl World {
         }
         let mut world = lock(shared);
         let Some(leg) = world.legs.remove(&id) else { return };
-        let at = clock::now();
+        let at = world.now();
         let record = EndRecord { cause, answered_at: leg.answered_at, joined_at: leg.joined_at, left_at: leg.left_at, at };
         world.ended.insert(id, (leg.dial.room, record));
         world.tell(Event::Ended { leg: id, cause, at });
@@ -476,12 +486,12 @@ impl World {
         leg.tasks.iter().for_each(AbortHandle::abort);
     }
 
-    pub(super) fn snapshot(&self, expected: &[LegId], at: Timestamp) -> Snapshot {
+    pub(super) fn snapshot(&self, expected: &[LegId]) -> Snapshot {
         let held = |leg: &Leg| LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at };
         let legs: BTreeMap<LegId, LegSnapshot> = self.legs.iter().map(|(id, leg)| (*id, held(leg))).collect();
         let rooms = self.rooms.iter().filter(|(room, _)| !self.members(**room).is_empty());
         Snapshot {
-            at,
+            at: self.now(),
             booted_at: self.booted_at,
             callers: self.held().into_iter().filter_map(|id| Some((id, self.calling(id)?.caller.clone()))).collect(),
             rooms: rooms.map(|(room, state)| (*room, state.locked)).collect(),
