@@ -88,9 +88,18 @@ pub fn run() -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Connections for a command; the service's own number of them for `serve`.
+/// Connections for a command, which may read or write files within a transaction.
 fn pool(config: &Config) -> anyhow::Result<Pool> {
+    connections(config, PoolOptions { idle_in_transaction: None, ..PoolOptions::default() })
+}
+
+/// Connections for `serve`.
+fn service_pool(config: &Config) -> anyhow::Result<Pool> {
+    connections(config, PoolOptions::default())
+}
+
+fn connections(config: &Config, options: PoolOptions) -> anyhow::Result<Pool> {
     let url = config.database_url().map_err(anyhow::Error::msg)?;
     let connections = NonZeroUsize::new(config.database.connections).context("database.connections: must be at least 1")?;
-    Ok(Pool::new(&url, PoolOptions { connections, ..PoolOptions::default() })?)
+    Ok(Pool::new(&url, PoolOptions { connections, ..options })?)
 }

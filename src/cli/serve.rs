@@ -30,7 +30,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
     let stop = CancellationToken::new();
     telemetry::traces::start(&config.telemetry, &config.service.name, stop.clone());
-    let pool = super::pool(&config)?;
+    let pool = super::service_pool(&config)?;
     check_schema(&pool).await?;
     // The address first: when it is taken, nothing has been touched yet.
     let listener = TcpListener::bind(config.http.listen)

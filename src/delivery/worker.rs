@@ -1,13 +1,15 @@
 //! The worker that every channel shares: claims due jobs, has them sent, notes how it went, repeats what passes.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::clock;
 use crate::storage::outbox::{self, Attempt, ClaimedJob};
@@ -108,7 +110,7 @@ pub struct Pace {
 ///
 /// Wakes when `jobs_due` is notified, when a repeat is due, and now and then by itself.
 pub async fn run<C: Channel>(pool: Pool, channel: C, pace: Pace, patience: Patience, jobs_due: Arc<Notify>, stop: CancellationToken) {
-    let worker = Arc::new(Worker { pool, channel, patience });
+    let worker = Arc::new(Worker { pool, channel, patience, taken: Mutex::default() });
     let mut under_way: JoinSet<()> = JoinSet::new();
     let mut allowance = Allowance::new(pace.per_second);
     let mut away = false;
@@ -183,15 +185,44 @@ struct Worker<C> {
     pool: Pool,
     channel: C,
     patience: Patience,
+    /// When the jobs were claimed that are being sent, or whose outcome waits for the database to be noted.
+    taken: Mutex<HashMap<Uuid, Timestamp>>,
+}
+
+/// A job is in this process's hands; dropped when it is no longer, however that came about.
+struct Taken<'a> {
+    all: &'a Mutex<HashMap<Uuid, Timestamp>>,
+    job: Uuid,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.job);
+    }
+}
+
+/// Which claims count as abandoned: those that are old enough. What is in this process's own hands is not, though the database was away
+/// or the clock was set meanwhile: what was sent would be sent again.
+fn abandoned(now: Timestamp, after: SignedDuration, taken: &HashMap<Uuid, Timestamp>) -> Timestamp {
+    let old = now.saturating_sub(after).unwrap_or(Timestamp::MIN);
+    let first = taken.values().min().map(|at| at.saturating_sub(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN));
+    first.map_or(old, |first| first.min(old))
 }
 
 impl<C: Channel> Worker<C> {
     async fn claim(&self, limit: usize) -> StorageResult<Vec<ClaimedJob>> {
-        let now = clock::now();
-        let abandoned = now.saturating_sub(self.patience.abandoned).unwrap_or(Timestamp::MIN);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         // The connection is given back at once: one that is idle while servers are talked to would only be missing elsewhere.
-        outbox::claim(&mut *self.pool.get().await?, &[C::KIND], self.channel.domain(), now, abandoned, limit).await
+        let mut connection = self.pool.get().await?;
+        let now = clock::now();
+        let abandoned = abandoned(now, self.patience.abandoned, &self.taken());
+        let jobs = outbox::claim(&mut connection, &[C::KIND], self.channel.domain(), now, abandoned, limit).await?;
+        self.taken().extend(jobs.iter().map(|job| (job.id, now)));
+        Ok(jobs)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<Uuid, Timestamp>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long it is until the next job is due, at most [`POLL`].
@@ -206,6 +237,7 @@ impl<C: Channel> Worker<C> {
     }
 
     async fn attempt(&self, job: &ClaimedJob) {
+        let _taken = Taken { all: &self.taken, job: job.id };
         let sent = self.channel.send(job).await;
         let now = clock::now();
         let (result, attempt) = match sent {
@@ -277,6 +309,22 @@ mod tests {
         }
         assert!(patience.next(start, start + SignedDuration::from_secs(3_540), 9).is_some());
         assert_eq!(patience.next(start, start + SignedDuration::from_secs(3_541), 9), None);
+    }
+
+    #[test]
+    fn what_is_in_our_own_hands_is_not_abandoned() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let after = SignedDuration::from_secs(90);
+        let mut taken = HashMap::new();
+        assert_eq!(abandoned(at(1_000), after, &taken), at(910));
+        taken.insert(Uuid::from_u128(1), at(950));
+        assert_eq!(abandoned(at(1_000), after, &taken), at(910), "others are found as ever");
+        // The database was away, or the clock was set.
+        let later = abandoned(at(90_000), after, &taken);
+        assert!(later < at(950) && later > at(949));
+        let all = Mutex::new(taken);
+        drop(Taken { all: &all, job: Uuid::from_u128(1) });
+        assert!(all.into_inner().unwrap().is_empty());
     }
 
     #[test]

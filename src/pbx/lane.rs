@@ -9,6 +9,9 @@ use super::jobs::Answer;
 use super::{CommandFailure, Dial};
 use crate::ids::LegId;
 
+/// A call whose turn was so long ago waited for a process that slept: stopped, or without a processor.
+const SLEPT: Duration = Duration::from_secs(1);
+
 /// The lane of one switch.
 pub struct Lane {
     waiting: VecDeque<(Dial, Answer<()>)>,
@@ -39,8 +42,15 @@ impl Lane {
     }
 
     /// The next call, if its time has come.
+    ///
+    /// After a sleep all are given back instead: whoever had them placed asks again, if he still may. Another may have driven the switch meanwhile.
     pub fn pop(&mut self, now: Instant) -> Option<(Dial, Answer<()>)> {
         if now < self.next {
+            return None;
+        }
+        if now.duration_since(self.next) > SLEPT {
+            self.next = now;
+            self.refuse_all();
             return None;
         }
         let first = self.waiting.pop_front()?;
@@ -59,7 +69,7 @@ impl Lane {
         true
     }
 
-    /// The link is lost: nothing of this was sent.
+    /// Nothing of this was sent, and is not going to be.
     pub fn refuse_all(&mut self) {
         for (_, answer) in self.waiting.drain(..) {
             // As above.
@@ -114,5 +124,28 @@ mod tests {
         assert_eq!(lane.due(), Some(later + Duration::from_millis(100)));
         lane.refuse_all();
         assert_eq!(receivers[2].try_recv(), Ok(Err(CommandFailure::NoLink)));
+    }
+
+    #[tokio::test]
+    async fn what_waited_while_the_process_slept_is_given_back() {
+        let now = Instant::now();
+        let mut lane = Lane::new(10);
+        let mut receivers = Vec::new();
+        for number in 1..=3 {
+            let (answer, receiver) = oneshot::channel();
+            lane.push(dial(number), answer, now);
+            receivers.push(receiver);
+        }
+        assert!(lane.pop(now + Duration::from_millis(900)).is_some(), "a slow machine does not sleep");
+        let awake = now + Duration::from_secs(12);
+        assert!(lane.pop(awake).is_none() && lane.due().is_none());
+        for receiver in &mut receivers[1..] {
+            assert_eq!(receiver.try_recv(), Ok(Err(CommandFailure::NoLink)));
+        }
+        // What is asked for from then on goes at its pace.
+        for number in 4..=5 {
+            lane.push(dial(number), oneshot::channel().0, awake);
+        }
+        assert!(lane.pop(awake).is_some() && lane.pop(awake).is_none());
     }
 }

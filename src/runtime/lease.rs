@@ -29,6 +29,8 @@ use crate::storage::{Connection, StorageError, Writer, switch_nodes};
 pub(super) const TTL: Duration = Duration::from_secs(3);
 /// How often it renews it, and looks at the leases. With [`TTL`] it bounds how long a switch is without an owner.
 const RENEW_EVERY: Duration = Duration::from_millis(500);
+/// How often the conferences of a switch are tried to be taken over before it is heard without those that could not be.
+const TAKE_OVER_TRIES: u32 = 3;
 /// How often conferences of our switches are looked for that have no task.
 const HEAL_EVERY: Duration = Duration::from_secs(5);
 /// How long a process owns more than its share before it gives something back.
@@ -50,21 +52,22 @@ impl Tenure {
         self.fence.clone()
     }
 
-    /// Whether something may be said to the switch now: this process has renewed its row lately, or the database is known to be away
-    /// and what may go out without it does.
+    /// Whether something may be said to the switch now: this process has renewed its row lately, or nobody else was there when it did last.
     pub(super) fn is_sure(&self) -> bool {
-        Instant::now() < *self.sure_until.borrow() || !self.writer.is_available()
+        Instant::now() < *self.sure_until.borrow()
+    }
+
+    /// Whether a call that this process knows may be ended, or a microphone closed: also while the database is away, though somebody
+    /// who still reaches it may have taken over. It harms nobody, and whoever takes over finds it so.
+    pub(super) fn may_end(&self) -> bool {
+        self.is_sure() || !self.writer.is_available()
     }
 
     /// Waits until [`Self::is_sure`].
     pub(super) async fn sure(&self) {
-        let (mut renewed, mut available) = (self.sure_until.clone(), self.writer.subscribe());
+        let mut renewed = self.sure_until.clone();
         while !self.is_sure() {
-            let told = tokio::select! {
-                told = renewed.changed() => told,
-                told = available.changed() => told,
-            };
-            if told.is_err() {
+            if renewed.changed().await.is_err() {
                 return std::future::pending().await;
             }
         }
@@ -157,12 +160,23 @@ pub(super) struct Keeper {
     /// When a switch was handed to others: it is left to them for a while.
     given: HashMap<String, Instant>,
     epochs: HashMap<String, VecDeque<(Instant, i64)>>,
+    /// Its own: a queue for the others' may be longer than a lease lasts.
+    connection: Option<Connection>,
 }
 
 impl Keeper {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self { first: true, steady_since: now, last: None, healed: now, uneven_since: None, given: HashMap::new(), epochs: HashMap::new() }
+        Self {
+            first: true,
+            steady_since: now,
+            last: None,
+            healed: now,
+            uneven_since: None,
+            given: HashMap::new(),
+            epochs: HashMap::new(),
+            connection: None,
+        }
     }
 
     /// Notes a look that has succeeded.
@@ -218,7 +232,8 @@ impl Runtime {
                     }
                     // Nobody else was there at the last look, and without the database nobody takes anything over.
                     if !self.inner.membership.has_others() {
-                        self.inner.membership.sure_until.send_replace(Instant::now() + TTL);
+                        // A look that fails may take all of its time.
+                        self.inner.membership.sure_until.send_replace(Instant::now() + TTL * 2);
                     }
                 }
             }
@@ -231,7 +246,11 @@ impl Runtime {
         let membership = &self.inner.membership;
         let sent = Instant::now();
         let names: Vec<String> = membership.switches.iter().map(|switch| switch.name.clone()).collect();
-        let mut connection = self.inner.shared.pool.get().await?;
+        // It comes back only when all has gone well: one that has failed, or that was given up in the middle, is dropped.
+        let mut connection = match keeper.connection.take() {
+            Some(connection) => connection,
+            None => self.inner.shared.pool.take().await?,
+        };
         leases::renew(&mut connection, membership.me, &membership.name).await?;
         let seen = leases::list(&mut connection, &names, TTL).await?;
         let others = leases::others(&mut connection, membership.me, TTL).await?;
@@ -239,16 +258,24 @@ impl Runtime {
         membership.others.store(others, Ordering::Relaxed);
         self.inner.shared.writer.tell_others(others > 0);
         membership.seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
+        for lease in &seen {
+            if let Some(node) = self.inner.nodes.by_name(&lease.switch)
+                && !(lease.owner == Some(membership.me) && node.tenure.fence.epoch == lease.epoch)
+            {
+                self.lose(&node);
+            }
+        }
+        // Only now: what was lost has been given up before anybody may speak again. And before anything that may take its time.
+        membership.sure_until.send_replace(sent + TTL);
         let mut begun = Vec::new();
         let settled = keeper.steady_since.elapsed() >= TTL;
         for lease in &seen {
             keeper.watch(lease, sent);
             let mine = lease.owner == Some(membership.me);
             match self.inner.nodes.by_name(&lease.switch) {
-                Some(node) if mine && node.tenure.fence.epoch == lease.epoch => {
+                Some(node) => {
                     leases::note(&mut connection, &node.tenure.fence, node.is_ready(), node.room()).await?;
                 }
-                Some(node) => self.lose(&node),
                 None if mine => begun.extend(self.gain(&mut connection, lease.switch.clone(), lease.epoch).await?),
                 None => {
                     let left = keeper.given.get(&lease.switch).is_some_and(|at| at.elapsed() < TTL);
@@ -264,13 +291,12 @@ impl Runtime {
             let driven = if self.inner.nodes.by_name(&lease.switch).is_some() { 1.0 } else { 0.0 };
             metrics::gauge!("sklic_lease_owner", "switch" => lease.switch.clone()).set(driven);
         }
-        // Only now: what was lost has been given up before anybody may speak again.
-        membership.sure_until.send_replace(sent + TTL);
         keeper.first = false;
         self.share(keeper, &seen, others);
         if keeper.healed.elapsed() >= HEAL_EVERY {
             keeper.healed = Instant::now();
-            for node in self.inner.nodes.all() {
+            // What was taken over just now has not got its owners yet.
+            for node in self.inner.nodes.all().into_iter().filter(|node| node.is_heard()) {
                 let runtime = self.clone();
                 self.inner.tasks.spawn(async move {
                     if let Err(fault) = runtime.take_over(&node, false).await {
@@ -337,9 +363,12 @@ impl Runtime {
     /// Takes over what runs on a switch, then hears it.
     async fn drive(self, node: Arc<Node>, events: UnboundedReceiver<Event>, feeds: Feeds) {
         let stop = node.stop.clone();
+        let mut tries = 0;
         while let Err(fault) = self.take_over(&node, true).await {
             error!(switch.name = %node.name, %fault, "conferences of this switch could not be taken over; it is tried again");
-            if !fault.is_passing() {
+            // Those that were taken over do not wait for ever for one that cannot be read.
+            tries += u32::from(!fault.is_passing() || self.inner.shared.pool.answers().await);
+            if tries >= TAKE_OVER_TRIES {
                 break;
             }
             tokio::select! {
@@ -351,6 +380,7 @@ impl Runtime {
             return;
         }
         // The switch is heard only now that every conference has its owner.
+        node.set_heard();
         self.inner.tasks.spawn(self.clone().receive(Arc::clone(&node), feeds.arrivals));
         self.inner.tasks.spawn(node.run(events, feeds.snapshots, stop));
     }
@@ -388,7 +418,8 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::storage::{Pool, PoolOptions, WriterOptions};
+    use crate::storage::journal::NewJournalEntry;
+    use crate::storage::{Batch, Pool, PoolOptions, WriterOptions};
 
     #[tokio::test]
     async fn who_is_not_sure_waits_and_is_not_turned_away() {
@@ -406,5 +437,20 @@ mod tests {
         assert!(tenure.is_sure());
         sure_until.send_replace(Instant::now());
         assert!(tenure.sure().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_is_cut_off_from_the_database_may_end_what_he_knows_and_is_sure_of_nothing() {
+        let pool = Pool::new("postgres://sklic@127.0.0.1:1/sklic", PoolOptions::default()).expect("a pool");
+        let writer = Writer::start(pool, WriterOptions::default(), Arc::default());
+        let sure_until = watch::Sender::new(Instant::now());
+        let tenure = Tenure { fence: Fence { switch: "pbx1".into(), epoch: 1 }, sure_until: sure_until.subscribe(), writer: writer.clone() };
+        assert!(!tenure.may_end());
+        let line = NewJournalEntry { seq: 1, at: clock::now(), entry: serde_json::Value::Null };
+        let conference = ConferenceId(uuid::Uuid::nil());
+        let _waits = writer.submit(Batch { conference, fence: None, journal: vec![line], rows: Vec::new() });
+        let mut available = writer.subscribe();
+        tokio::time::timeout(TTL * 4, available.wait_for(|available| !available)).await.expect("it is noticed").expect("the writer lives");
+        assert!(tenure.may_end() && !tenure.is_sure());
     }
 }

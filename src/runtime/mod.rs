@@ -309,11 +309,12 @@ impl Runtime {
         }
         let mut keeper = Keeper::new();
         let begun = patiently(&stop, async || runtime.tend(&mut keeper).await).await?;
+        // Before what runs is taken over, which may last longer than a lease.
+        runtime.inner.tasks.spawn(runtime.clone().keep_leases(keeper));
         for task in begun {
             // It ends early only with the service.
             let _ = task.await;
         }
-        runtime.inner.tasks.spawn(runtime.clone().keep_leases(keeper));
         runtime.inner.tasks.spawn(runtime.clone().hear_others());
         runtime.inner.tasks.spawn(runtime.clone().tell_passing(passing));
         runtime.inner.tasks.spawn(runtime.clone().housekeeping());

@@ -48,6 +48,10 @@ pub(super) struct Node {
     pub(super) stop: CancellationToken,
     /// It gets no new conferences, by the configuration or as the operator has decided.
     draining: AtomicBool,
+    heard: AtomicBool,
+    orphans: AtomicBool,
+    /// Held while conferences are taken over.
+    pub(super) taking: tokio::sync::Mutex<()>,
     routes: Mutex<Routes>,
     link: Mutex<LinkState>,
     taken: UnboundedSender<Taken>,
@@ -124,8 +128,24 @@ impl Node {
         let (arrivals, arrived) = unbounded_channel();
         let (routes, link) = (Mutex::default(), Mutex::new(link));
         let draining = AtomicBool::new(switch.drain);
-        let node = Self { name, pbx, calls_per_second, max_members, tenure, stop, draining, routes, link, taken, arrivals };
+        let (heard, orphans, taking) = (AtomicBool::new(false), AtomicBool::new(false), tokio::sync::Mutex::default());
+        let node = Self { name, pbx, calls_per_second, max_members, tenure, stop, draining, heard, orphans, taking, routes, link, taken, arrivals };
         (node, Feeds { snapshots, arrivals: arrived })
+    }
+
+    /// Every conference on it has its owner, and its events are listened to.
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// See [`Self::is_heard`].
+    pub(super) fn set_heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Conferences on it have no owner, because they could not be read: their legs are nobody's, and no strays.
+    pub(super) fn set_orphans(&self, orphans: bool) {
+        self.orphans.store(orphans, Ordering::Relaxed);
     }
 
     /// It gets no new conferences; those that run there finish.
@@ -363,6 +383,10 @@ impl Node {
             let ours = snapshot.legs.iter().filter(|(_, leg)| leg.phase != LegSnapshotPhase::Brought).map(|(id, _)| *id);
             ours.filter(|leg| !routes.legs.contains_key(leg)).collect()
         };
+        if self.orphans.load(Ordering::Relaxed) {
+            before.clear();
+            return;
+        }
         for leg in unclaimed.intersection(before) {
             warn!(switch.name = %self.name, leg.id = %leg, "a leg on the switch belongs to no conference; it is hung up");
             metrics::counter!("sklic_stray_legs_total", "switch" => self.name.clone()).increment(1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use tokio::sync::mpsc::unbounded_channel;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::node::Node;
 use super::owner::Owner;
@@ -23,7 +23,18 @@ const ABANDONED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 impl Runtime {
     /// Gives every conference of this switch that is started and not over its owner. `all`: also those that were claimed just now and have
     /// no journal yet, for nobody here is about to begin them.
+    ///
+    /// One that cannot be taken over does not keep the others from it; the fault is told when all were tried.
     pub(super) async fn take_over(&self, node: &Node, all: bool) -> Result<(), StorageError> {
+        // One at a time: two would give a conference two owners.
+        let _turn = node.taking.lock().await;
+        let taken = self.take_over_each(node, all).await;
+        node.set_orphans(taken.is_err());
+        taken
+    }
+
+    async fn take_over_each(&self, node: &Node, all: bool) -> Result<(), StorageError> {
+        let mut first = None;
         let open = conferences::list_open(&mut *self.inner.shared.pool.get().await?).await?;
         let abandoned = clock::now() - ABANDONED_AFTER;
         for plan in open.into_iter().filter(|plan| plan.node.as_deref() == Some(&node.name)) {
@@ -32,12 +43,22 @@ impl Runtime {
                 continue;
             }
             let (account, id) = (plan.account, plan.id);
-            if let Some((sender, task)) = self.resume(plan).await? {
-                info!(conference.id = %id, "conference is taken over from the journal");
-                self.own(account, id, sender, task);
+            match self.resume(plan).await {
+                Ok(Some((sender, task))) => {
+                    info!(conference.id = %id, "conference is taken over from the journal");
+                    self.own(account, id, sender, task);
+                }
+                Ok(None) => {}
+                Err(fault) => {
+                    warn!(conference.id = %id, switch.name = %node.name, %fault, "the conference could not be taken over; it is tried again every few seconds");
+                    if fault.is_passing() && !self.inner.shared.pool.answers().await {
+                        return Err(fault);
+                    }
+                    first.get_or_insert(fault);
+                }
             }
         }
-        Ok(())
+        first.map_or(Ok(()), Err)
     }
 
     /// A new owner for a conference whose task has broken; `None` when it is over.

@@ -122,6 +122,8 @@ impl From<DieselError> for StorageError {
             // The driver does not pass the SQLSTATE on; the words follow the server's language.
             // A server that is being stopped ends its connections (57P01, 57P02), in words that are not translated here.
             _ if ends_connection(information.message()) => Self::unavailable(error),
+            // A server that is too slow, or two transactions that waited for each other (57014, 40P01): the next try may find it better.
+            _ if was_broken_off(information.message()) => Self::unavailable(error),
             // What was to be written is not at fault when the server has no room for it (class 53).
             _ if lacks_room(information.message()) => Self::unavailable(error),
             _ => Self::Database { source: error },
@@ -132,6 +134,11 @@ impl From<DieselError> for StorageError {
 /// Whether an untranslated message of PostgreSQL says that the server ended the connection (`tcop/postgres.c`, `ProcessInterrupts`).
 fn ends_connection(message: &str) -> bool {
     message.starts_with("terminating connection")
+}
+
+/// Whether an untranslated message of PostgreSQL says that a statement took too long, or was chosen to end a deadlock (`tcop/postgres.c`, `storage/lmgr/deadlock.c`).
+fn was_broken_off(message: &str) -> bool {
+    message.starts_with("canceling statement due to") || message == "deadlock detected"
 }
 
 /// Whether a message of PostgreSQL says that its disk is full or its memory (`storage/smgr/md.c`, `storage/file/fd.c`, `utils/mmgr`; the system's ENOSPC and EDQUOT).
@@ -166,6 +173,8 @@ mod tests {
             "could not write to file \"base/pgsql_tmp/pgsql_tmp1.0\": No space left on device",
             "could not extend file \"base/1/2\": wrote only 4096 of 8192 bytes at block 7",
             "out of shared memory",
+            "canceling statement due to statement timeout",
+            "deadlock detected",
         ] {
             assert!(refused(DatabaseErrorKind::Unknown, message).is_passing(), "{message}");
         }

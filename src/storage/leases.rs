@@ -97,7 +97,8 @@ struct Epoch {
     epoch: i64,
 }
 
-/// Takes the lease of a switch that was seen as `seen`; gives the new epoch, or nothing when somebody was quicker or its owner lives after all.
+/// Takes the lease of a switch that was seen as `seen`; gives the new epoch, or nothing when somebody was quicker, its owner lives after all,
+/// or a write under the old epoch has not ended yet: nobody waits here, for all leases are looked after in turn.
 ///
 /// With `again` an owner of the same name counts as dead: it is this process's own predecessor.
 ///
@@ -105,7 +106,7 @@ struct Epoch {
 /// A fault of the database.
 pub async fn take(connection: &mut Connection, seen: &Lease, node: ServiceNodeId, again: bool, ttl: Duration) -> StorageResult<Option<i64>> {
     let take = "UPDATE switch_leases SET owner = $1, epoch = epoch + 1, taken_at = clock_timestamp(), ready = false, room = 0 \
-        WHERE switch = $2 AND epoch = $3 AND NOT EXISTS (SELECT FROM service_nodes o WHERE o.id = owner AND o.id <> $1 \
+        WHERE switch = (SELECT l.switch FROM switch_leases l WHERE l.switch = $2 AND l.epoch = $3 FOR NO KEY UPDATE SKIP LOCKED) AND NOT EXISTS (SELECT FROM service_nodes o WHERE o.id = owner AND o.id <> $1 \
             AND o.renewed_at > clock_timestamp() - make_interval(secs => $5) \
             AND NOT ($4 AND o.name = (SELECT m.name FROM service_nodes m WHERE m.id = $1))) \
         RETURNING epoch";

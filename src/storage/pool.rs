@@ -24,12 +24,21 @@ pub struct PoolOptions {
     pub wait: Duration,
     /// How long the server lets one statement run.
     pub statement: Duration,
+    /// How long the server lets a transaction stand idle before it undoes it and closes the connection, if not for ever.
+    /// A process that is frozen or has lost its power keeps its locks for that long and no longer.
+    pub idle_in_transaction: Option<Duration>,
 }
 
 impl Default for PoolOptions {
     fn default() -> Self {
         const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-        Self { connections: TEN, wait: Duration::from_secs(5), statement: Duration::from_secs(15) }
+        Self {
+            connections: TEN,
+            wait: Duration::from_secs(5),
+            statement: Duration::from_secs(15),
+            // Less than a lease lasts: who takes a switch over finds its lock free.
+            idle_in_transaction: Some(Duration::from_secs(2)),
+        }
     }
 }
 
@@ -89,7 +98,7 @@ impl Pool {
     }
 
     /// A connection of one's own, which the pool forgets.
-    pub(super) async fn take(&self) -> StorageResult<Connection> {
+    pub(crate) async fn take(&self) -> StorageResult<Connection> {
         self.get().await.map(Pooled::take)
     }
 
@@ -103,19 +112,29 @@ impl Pool {
 fn with_limits(url: &str, options: PoolOptions) -> String {
     let connect = options.wait.as_secs().max(1);
     let statement = options.statement.as_millis();
+    let idle = options.idle_in_transaction.map_or(0, |idle| idle.as_millis());
+    // Also the server finds a dead peer soon, which may hold locks that belong to no transaction.
+    let settings = [
+        format!("statement_timeout={statement}"),
+        format!("idle_in_transaction_session_timeout={idle}"),
+        "tcp_keepalives_idle=10".to_owned(),
+        "tcp_keepalives_interval=5".to_owned(),
+        "tcp_keepalives_count=3".to_owned(),
+    ];
     // A dead peer is found by keep-alives within half a minute even when nothing is being sent.
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let joint = if url.contains('?') { '&' } else { '?' };
         let mut limits = format!("{joint}connect_timeout={connect}&keepalives_idle=10&keepalives_interval=5&keepalives_retries=3");
         if !url.contains("options=") {
-            limits.push_str(&format!("&options=-c%20statement_timeout%3D{statement}"));
+            let settings: Vec<String> = settings.iter().map(|setting| format!("-c%20{}", setting.replace('=', "%3D"))).collect();
+            limits.push_str(&format!("&options={}", settings.join("%20")));
         }
         if !url.contains("application_name=") {
             limits.push_str("&application_name=sklic");
         }
         format!("{url}{limits}")
     } else {
-        format!("connect_timeout={connect} application_name=sklic options='-c statement_timeout={statement}' {url}")
+        format!("connect_timeout={connect} application_name=sklic options='{}' {url}", settings.map(|setting| format!("-c {setting}")).join(" "))
     }
 }
 
@@ -128,7 +147,7 @@ mod tests {
         let options = PoolOptions::default();
         let url = with_limits("postgres://sklic@127.0.0.1/sklic", options);
         assert!(url.starts_with("postgres://sklic@127.0.0.1/sklic?connect_timeout=5&"), "{url}");
-        assert!(url.contains("statement_timeout%3D15000"), "{url}");
+        assert!(url.contains("statement_timeout%3D15000%20-c%20idle_in_transaction_session_timeout%3D2000%20-c"), "{url}");
         let url = with_limits("postgres://sklic@127.0.0.1/sklic?options=-c%20x%3D1&application_name=a", options);
         assert!(url.contains("application_name=a&connect_timeout=5"), "{url}");
         assert!(!url.contains("statement_timeout") && !url.contains("application_name=sklic"), "{url}");

@@ -61,7 +61,7 @@ async fn on(connection: &mut Connection, ids: &[Uuid], statement: &str) -> Stora
 }
 
 /// What is done to conferences that are over; `$1` are their identifiers.
-const ERASE: [&str; 8] = [
+const ERASE: [&str; 9] = [
     "UPDATE participants SET name = '', phone = '', email = NULL, contact = NULL WHERE conference = ANY($1)",
     "UPDATE legs SET number = '', calling_line = NULL WHERE conference = ANY($1)",
     "DELETE FROM journal WHERE conference = ANY($1)",
@@ -71,12 +71,16 @@ const ERASE: [&str; 8] = [
     // What was said to one person about one message goes with the message, and what was sent with the conference.
     "DELETE FROM messages m USING conferences c WHERE c.id = ANY($1) AND m.account = c.account AND m.conference = c.id",
     "DELETE FROM outbox o USING conferences c WHERE c.id = ANY($1) AND o.account = c.account AND o.conference = c.id",
+    // What webhooks were told of it names people, and is younger than the conference where it was asked for again.
+    "DELETE FROM outbox o USING conferences c WHERE c.id = ANY($1) AND o.account = c.account AND o.conference IS NULL AND o.kind = 'webhook' \
+        AND o.payload->'event'->>'conference_id' = c.id::text",
 ];
 
 /// Erases what is due now, at most `limit` of each kind, in one transaction; nodes of the service that do so at once share the work.
 ///
 /// `days` is the time of accounts that have none of their own; 0 keeps everything.
-/// A conference waits while a charge of it has no price yet, because without its number it never gets one.
+/// A conference waits while a charge of it has no price yet, because without its number it never gets one, and while its report
+/// or another message is still to be sent and has not been given up.
 ///
 /// # Errors
 /// A fault of the database.
@@ -89,7 +93,8 @@ pub async fn erase(connection: &mut Connection, now: Timestamp, days: u32, limit
                 "conferences",
                 "t.ended_at",
                 "t.ended_at IS NOT NULL AND t.erased_at IS NULL AND NOT EXISTS (SELECT FROM charges c WHERE c.conference = t.id \
-                    AND c.status IN ('unrated', 'error') AND c.reverses IS NULL AND NOT EXISTS (SELECT FROM charges r WHERE r.reverses = c.id))",
+                    AND c.status IN ('unrated', 'error') AND c.reverses IS NULL AND NOT EXISTS (SELECT FROM charges r WHERE r.reverses = c.id)) \
+                    AND NOT EXISTS (SELECT FROM outbox o WHERE o.account = t.account AND o.conference = t.id AND o.state IN ('queued', 'sending') AND o.created_at > $1 - interval '80 hours')",
             );
             let over = find(connection, over, now, days, limit).await?;
             for statement in ERASE {

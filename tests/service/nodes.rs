@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel_async::SimpleAsyncConnection as _;
 use serde_json::{Value, json};
 use sklic::clock;
 use sklic::ids::ServiceNodeId;
@@ -147,6 +148,20 @@ async fn a_node_that_dies_is_taken_over() {
     let view = all_in(&second, &user, &view, &[ANA, BOR]).await;
     second.press(&user, &path(&view, "/mute")).await.expect(202);
     second.until(&user, id(&view), "all are muted", |view| person(view, BOR)["muted"] == true).await;
+}
+
+#[tokio::test]
+async fn a_node_that_freezes_in_the_middle_of_a_write_is_taken_over() {
+    let Some((first, second, user)) = two().await else { return };
+    let view = running(&first, &user, &[ANA, BOR]).await;
+    // Its transaction holds the epoch, and it neither ends it nor renews its row.
+    let mut frozen = first.database.connection().await;
+    frozen.batch_execute("BEGIN; SELECT * FROM switch_leases FOR SHARE").await.unwrap();
+    first.stop.cancel();
+    until("the second drives the switch", async || second.runtime().readiness().await.switches[0].last_heard.is_some()).await;
+    let fault = frozen.batch_execute("COMMIT").await.unwrap_err();
+    assert!(StorageError::from(fault).is_passing(), "when it wakes up its write is void, and tried again under its epoch");
+    all_in(&second, &user, &view, &[ANA, BOR]).await;
 }
 
 #[tokio::test]

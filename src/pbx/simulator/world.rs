@@ -293,8 +293,8 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, id: LegId) {
+        let at = self.now();
         if let Some(leg) = self.legs.get_mut(&id) {
-            let at = self.now();
             leg.phase = LegSnapshotPhase::Answered;
             leg.answered_at = Some(at);
             self.tell(Event::Answered { leg: id, at });

@@ -93,11 +93,29 @@ impl Owner {
 
     /// Says it to the switch; holds it back while it is not sure that this process still drives it.
     fn speak(&mut self, command: Command) {
-        if !self.unspoken.is_empty() || !self.node.tenure.is_sure() {
-            self.unspoken.push_back(command);
+        if let Command::HangUp { leg } = command
+            && let Some(at) = self.unspoken.iter().position(|held| is_dial(held) && held.leg() == Some(leg))
+        {
+            // As above: its call is still here.
+            self.unspoken.remove(at);
+            let _ = self.own_inbox.send(Message::Unplaced(leg));
             return;
         }
-        self.say(command);
+        let sure = self.unspoken.is_empty() && self.node.tenure.is_sure();
+        if sure || (self.goes_ahead(&command) && self.node.tenure.may_end()) {
+            self.say(command);
+        } else {
+            self.unspoken.push_back(command);
+        }
+    }
+
+    /// Ends a call that this owner knows, or closes a microphone before which nothing is held back.
+    fn goes_ahead(&self, command: &Command) -> bool {
+        match command {
+            Command::HangUp { .. } | Command::Remove { .. } => true,
+            Command::Mute { muted: true, .. } | Command::MuteAll { muted: true, .. } => self.unspoken.is_empty(),
+            _ => false,
+        }
     }
 
     pub(super) fn say_unspoken(&mut self) {
