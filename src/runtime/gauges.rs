@@ -1,14 +1,16 @@
 //! What the runtime counts and measures, under the names of [`crate::telemetry::names`].
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::watch::Said;
 use super::{Runtime, rows};
 use crate::clock;
 use crate::conference::{Leg, Outcome};
+use crate::delivery::{KINDS, WEBHOOK};
 use crate::pbx::{Command, Event};
-use crate::storage::{StorageResult, outbox};
+use crate::storage::{StorageResult, gauge_available, outbox};
 
 /// A count as a gauge's value; counts that a machine can hold are exact in it.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
@@ -73,9 +75,8 @@ impl Timing {
     pub(super) fn end(self, taken: bool) {
         metrics::histogram!("sklic_command_seconds", "switch" => self.switch.clone(), "command" => self.command)
             .record(self.begun.elapsed().as_secs_f64());
-        if !taken {
-            metrics::counter!("sklic_command_failures_total", "switch" => self.switch, "command" => self.command).increment(1);
-        }
+        // Also 0, so that the first failure of a kind of command is a step of its counter.
+        metrics::counter!("sklic_command_failures_total", "switch" => self.switch, "command" => self.command).increment(u64::from(!taken));
     }
 }
 
@@ -96,13 +97,28 @@ impl Runtime {
         }
     }
 
-    /// Sets what the outbox holds.
-    pub(super) async fn gauge_outbox(&self, watch: &mut super::watch::Watch) -> StorageResult<()> {
-        let (waiting, oldest) = outbox::waiting(&mut *self.inner.shared.pool.get().await?).await?;
-        metrics::gauge!("sklic_outbox_waiting").set(number(usize::try_from(waiting).unwrap_or(0)));
-        let age = oldest.map_or(0.0, |oldest| clock::now().duration_since(oldest).as_secs_f64().max(0.0));
-        metrics::gauge!("sklic_outbox_oldest_seconds").set(age);
-        self.watch_outbox(watch, std::time::Duration::from_secs_f64(age), waiting);
+    /// Sets what the outbox holds, by kind.
+    pub(super) async fn gauge_outbox(&self, said: &mut Said) -> StorageResult<()> {
+        let found = outbox::waiting(&mut *self.inner.shared.pool.get().await?).await?;
+        let now = clock::now();
+        for kind in KINDS {
+            let waiting = found.iter().find(|waiting| waiting.kind == kind);
+            let count = waiting.map_or(0, |waiting| usize::try_from(waiting.count).unwrap_or(0));
+            let oldest = waiting.and_then(|waiting| waiting.oldest);
+            let age = oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0));
+            metrics::gauge!("sklic_outbox_waiting", "kind" => kind).set(number(count));
+            metrics::gauge!("sklic_outbox_oldest_seconds", "kind" => kind).set(age);
+            // A customer's webhook that takes nothing waits for days; that is his to mend, and each attempt is in the log.
+            if kind != WEBHOOK {
+                said.watch_outbox(kind, Duration::from_secs_f64(age), count);
+            }
+        }
         Ok(())
+    }
+
+    /// Says whether the database is there, after a look at it: it may be away while nothing is to be written.
+    pub(super) fn gauge_database(&self, looked: &StorageResult<()>) {
+        let away = looked.as_ref().is_err_and(|fault| fault.is_passing());
+        gauge_available(!away && self.inner.shared.writer.is_available());
     }
 }
