@@ -202,7 +202,7 @@ async fn the_call_id_of_a_leg_that_was_there_before_us_is_asked_for() {
     assert_eq!((status["Action"].as_str(), rooms["Action"].as_str()), ("Status", "ConfbridgeListRooms"));
     let (id, uniqueid) = (format!("ActionID: {}", status["ActionID"]), format!("Uniqueid: {}", leg.channel_id()));
     connection.answer(&status, &["Response: Success", "EventList: start", "Message: Channel status will follow"]).await;
-    let channel = ["Event: Status", &id, "Channel: PJSIP/trunk-00000001", "ChannelState: 6", &uniqueid, "Variable: CONF_NO=1001"];
+    let channel = ["Event: Status", id.as_str(), "Channel: PJSIP/trunk-00000001", "ChannelState: 6", uniqueid.as_str(), "Variable: CONF_NO=1001"];
     connection.say(&channel).await;
     connection.say(&["Event: StatusComplete", id.as_str(), "EventList: Complete", "ListItems: 1"]).await;
     connection.answer(&rooms, &["Response: Error", "Message: No active conferences."]).await;
