@@ -100,3 +100,33 @@ fn histograms_are_rendered_with_buckets_that_can_be_added_up() {
         "{text}"
     );
 }
+
+/// What alert rules ask of which it is said how much it has grown.
+fn watched_for_growth(alerts: &str) -> BTreeSet<String> {
+    let name = |rest: &str| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default().to_owned();
+    alerts.split("increase(").skip(1).map(name).collect()
+}
+
+#[tokio::test]
+async fn counters_that_alerts_watch_are_told_before_their_first_event() {
+    let handle = sklic::telemetry::start_metrics().expect("no other test installs a recorder");
+    names::begin_switch("pbx1");
+    let text = handle.render();
+    let alerts = std::fs::read_to_string("packaging/monitoring/alerts.yml").expect("the file");
+    let watched = watched_for_growth(&alerts);
+    assert!(watched.len() > 5 && watched.iter().all(|name| name.ends_with("_total")), "{watched:?}");
+    for name in watched {
+        let mut samples = text.lines().filter_map(|line| line.strip_prefix(&*name)).filter(|rest| rest.starts_with([' ', '{']));
+        assert!(samples.any(|rest| rest.ends_with(" 0")), "{name} begins with its first event, of which no alert would hear:\n{text}");
+    }
+    for word in ["status=\"unrated\"", "status=\"error\"", "subject=\"line\"", "subject=\"code\"", "subject=\"access_number\""] {
+        assert!(text.contains(&format!("{{{word}}} 0")), "{word}:\n{text}");
+    }
+}
+
+#[test]
+fn a_customers_webhook_holds_no_alert() {
+    let alerts = std::fs::read_to_string("packaging/monitoring/alerts.yml").expect("the file");
+    let outbox: Vec<&str> = alerts.lines().filter(|line| line.contains("expr:") && line.contains("sklic_outbox_")).collect();
+    assert!(!outbox.is_empty() && outbox.iter().all(|line| line.contains("kind!=\"webhook\"")), "{outbox:?}");
+}

@@ -94,6 +94,7 @@ impl Conference {
         let mut first = false;
         if let Some(leg) = self.legs.get_mut(&id) {
             first = !std::mem::replace(&mut leg.early_media, true) && leg.phase == LegPhase::Dialling;
+            leg.early_media_at = leg.early_media_at.or(Some(at));
         }
         if first {
             self.renew_patience(now, id);

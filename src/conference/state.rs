@@ -242,6 +242,9 @@ pub struct Leg {
     pub ringing_at: Option<Timestamp>,
     /// Sound came before the answer.
     pub early_media: bool,
+    /// When it first did; a leg of an earlier release does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_media_at: Option<Timestamp>,
     /// When it was answered: the call component begins.
     pub answered_at: Option<Timestamp>,
     /// When it first became a member: the conference component begins.
@@ -306,6 +309,7 @@ impl Leg {
             dialled_at: None,
             ringing_at: None,
             early_media: false,
+            early_media_at: None,
             answered_at: None,
             joined_at: None,
             left_at: None,

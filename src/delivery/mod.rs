@@ -46,6 +46,8 @@ pub const MAIL: &str = "mail";
 pub const WEBHOOK: &str = "webhook";
 /// The kind of jobs that are short messages.
 pub const SMS: &str = "sms";
+/// Every kind of job.
+pub const KINDS: [&str; 3] = [MAIL, SMS, WEBHOOK];
 
 /// Section `[messages]`: what conveners may send.
 #[derive(Clone, Debug, Deserialize)]

@@ -405,6 +405,27 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The leg that the event is about, if one.
+    #[must_use]
+    pub fn leg(&self) -> Option<LegId> {
+        match self {
+            Self::Arrived { caller } => Some(caller.leg),
+            Self::Ringing { leg, .. }
+            | Self::EarlyMedia { leg, .. }
+            | Self::Answered { leg, .. }
+            | Self::Ended { leg, .. }
+            | Self::Muted { leg, .. }
+            | Self::Talking { leg, .. }
+            | Self::Keyed { leg, .. }
+            | Self::Pressed { leg, .. }
+            | Self::Joined { leg, .. }
+            | Self::Left { leg, .. } => Some(*leg),
+            Self::Locked { .. } | Self::LinkUp { .. } | Self::LinkDown { .. } => None,
+        }
+    }
+}
+
 /// One leg as the switch holds it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegSnapshot {

@@ -18,6 +18,9 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Every subject.
+    pub const ALL: [Self; 3] = [Self::Line, Self::Code, Self::AccessNumber];
+
     /// The word used in the database and in metrics.
     #[must_use]
     pub fn word(self) -> &'static str {

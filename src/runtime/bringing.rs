@@ -117,7 +117,8 @@ impl Guest {
             return refused(Phrase::Apology);
         }
         let Some(address) = self.runtime.inner.membership.switch(to).and_then(|switch| switch.sip_address.clone()) else {
-            warn!(switch.name = to, "a caller's conference is on a switch to which he cannot be brought: give its sip_address in [[pbx]]");
+            warn!(switch.name = to, leg.id = %self.caller.leg,
+                "a caller's conference is on a switch to which he cannot be brought: give its sip_address in [[pbx]]");
             return refused(Phrase::Apology);
         };
         if self.runtime.inner.nodes.by_name(to).is_some_and(|node| !node.can_hold(1)) {

@@ -1,14 +1,16 @@
 //! What the runtime counts and measures, under the names of [`crate::telemetry::names`].
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::watch::Said;
 use super::{Runtime, rows};
 use crate::clock;
 use crate::conference::{Leg, Outcome};
+use crate::delivery::{KINDS, WEBHOOK};
 use crate::pbx::{Command, Event};
-use crate::storage::{StorageResult, outbox};
+use crate::storage::{StorageResult, gauge_available, outbox};
 
 /// A count as a gauge's value; counts that a machine can hold are exact in it.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
@@ -41,10 +43,15 @@ pub(super) fn count_ended(leg: &Leg, switch: &str) {
     let Some(dialled) = leg.dialled_at.filter(|_| leg.dial_in.is_none()) else { return };
     metrics::counter!("sklic_seizures_total", "switch" => switch.to_owned()).increment(1);
     metrics::counter!("sklic_answers_total", "switch" => switch.to_owned()).increment(u64::from(leg.answered_at.is_some()));
-    if let Some(sign) = leg.ringing_at.or(leg.answered_at) {
+    if let Some(sign) = first_sign(leg) {
         let delay = sign.duration_since(dialled).as_secs_f64().max(0.0);
         metrics::histogram!("sklic_post_dial_delay_seconds", "switch" => switch.to_owned()).record(delay);
     }
+}
+
+/// When the far end was first heard of: some networks send sound and never say that it rings.
+fn first_sign(leg: &Leg) -> Option<Timestamp> {
+    [leg.early_media_at, leg.ringing_at, leg.answered_at].into_iter().flatten().min()
 }
 
 /// What the owner of a switch tells of it.
@@ -73,9 +80,8 @@ impl Timing {
     pub(super) fn end(self, taken: bool) {
         metrics::histogram!("sklic_command_seconds", "switch" => self.switch.clone(), "command" => self.command)
             .record(self.begun.elapsed().as_secs_f64());
-        if !taken {
-            metrics::counter!("sklic_command_failures_total", "switch" => self.switch, "command" => self.command).increment(1);
-        }
+        // Also 0, so that the first failure of a kind of command is a step of its counter.
+        metrics::counter!("sklic_command_failures_total", "switch" => self.switch, "command" => self.command).increment(u64::from(!taken));
     }
 }
 
@@ -96,13 +102,59 @@ impl Runtime {
         }
     }
 
-    /// Sets what the outbox holds.
-    pub(super) async fn gauge_outbox(&self, watch: &mut super::watch::Watch) -> StorageResult<()> {
-        let (waiting, oldest) = outbox::waiting(&mut *self.inner.shared.pool.get().await?).await?;
-        metrics::gauge!("sklic_outbox_waiting").set(number(usize::try_from(waiting).unwrap_or(0)));
-        let age = oldest.map_or(0.0, |oldest| clock::now().duration_since(oldest).as_secs_f64().max(0.0));
-        metrics::gauge!("sklic_outbox_oldest_seconds").set(age);
-        self.watch_outbox(watch, std::time::Duration::from_secs_f64(age), waiting);
+    /// Sets what the outbox holds, by kind.
+    pub(super) async fn gauge_outbox(&self, said: &mut Said) -> StorageResult<()> {
+        let found = outbox::waiting(&mut *self.inner.shared.pool.get().await?).await?;
+        let now = clock::now();
+        for kind in KINDS {
+            let waiting = found.iter().find(|waiting| waiting.kind == kind);
+            let count = waiting.map_or(0, |waiting| usize::try_from(waiting.count).unwrap_or(0));
+            let oldest = waiting.and_then(|waiting| waiting.oldest);
+            let age = oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0));
+            metrics::gauge!("sklic_outbox_waiting", "kind" => kind).set(number(count));
+            metrics::gauge!("sklic_outbox_oldest_seconds", "kind" => kind).set(age);
+            // A customer's webhook that takes nothing waits for days; that is his to mend, and each attempt is in the log.
+            if kind != WEBHOOK {
+                said.watch_outbox(kind, Duration::from_secs_f64(age), count);
+            }
+        }
         Ok(())
+    }
+
+    /// Says whether the database is there, after a look at it: it may be away while nothing is to be written.
+    pub(super) fn gauge_database(&self, looked: &StorageResult<()>) {
+        let away = looked.as_ref().is_err_and(|fault| fault.is_passing());
+        gauge_available(!away && self.inner.shared.writer.is_available());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A leg as an earlier release has written it, with these times.
+    fn leg(times: &[(&str, &str)]) -> Leg {
+        let mut leg = serde_json::json!({
+            "id": "9275ae18-63f8-5a59-a1ee-35232adf42cf", "participant": "00000000-0000-0000-0000-000000001000", "number": "+38659900000",
+            "way_of_entry": "web_out", "phase": "greeting", "queued_at": "2026-01-01T09:00:00Z", "dialled_at": "2026-01-01T09:00:00Z",
+            "ringing_at": null, "early_media": false, "answered_at": null, "joined_at": null, "left_at": null, "ended_at": null,
+            "outcome": null, "evidence": null, "cause": {}, "dial_in": null, "muted": false, "convener_muted": false, "self_muted": false,
+            "self_wish": null, "hand_at": null, "hang_up_asked": false, "overdue": false, "retries": 0, "deadline": null,
+            "touched_at": "2026-01-01T09:00:00Z", "proof_at": "2026-01-01T09:00:00Z"
+        });
+        for (key, second) in times {
+            leg[*key] = format!("2026-01-01T09:00:{second}Z").into();
+        }
+        serde_json::from_value(leg).expect("a leg")
+    }
+
+    #[test]
+    fn the_first_sign_of_the_far_end_is_the_earliest() {
+        let sign = |times: &[(&str, &str)]| first_sign(&leg(times)).map(|at| at.strftime("%S").to_string());
+        assert_eq!(sign(&[]), None);
+        assert_eq!(sign(&[("answered_at", "09")]).as_deref(), Some("09"));
+        assert_eq!(sign(&[("ringing_at", "03"), ("answered_at", "09")]).as_deref(), Some("03"));
+        assert_eq!(sign(&[("early_media_at", "02"), ("answered_at", "09")]).as_deref(), Some("02"));
+        assert_eq!(sign(&[("early_media_at", "05"), ("ringing_at", "03"), ("answered_at", "09")]).as_deref(), Some("03"));
     }
 }

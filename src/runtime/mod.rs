@@ -49,6 +49,7 @@ use crate::numbers::Numbering;
 use crate::pbx::{EventSender, Pbx};
 use crate::storage::crossings::Channel;
 use crate::storage::{self, Pool, StorageError, Writer};
+use crate::telemetry::names;
 use lease::{Keeper, Membership};
 pub use limits::Limits;
 use live::Hubs;
@@ -245,6 +246,8 @@ const REPLY_WITHIN: Duration = Duration::from_secs(5);
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 /// How often it is counted what waits in the outbox.
 const OUTBOX_EVERY: Duration = Duration::from_secs(10);
+/// How long that may take before the database counts as away.
+const OUTBOX_WITHIN: Duration = Duration::from_secs(5);
 /// How often old lock-outs are dropped.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// How often the tariff is read again.
@@ -271,6 +274,9 @@ impl Runtime {
         switches: Vec<Switch>,
         stop: CancellationToken,
     ) -> Result<Self, StorageError> {
+        for switch in &switches {
+            names::begin_switch(&switch.name);
+        }
         let prices = Prices::new(rules.tariff.clone(), rules.payers.clone(), rules.currency, rules.numbering.clone());
         patiently(&stop, async || prices.refresh(&pool, &mut None).await).await?;
         let membership = Arc::new(Membership::new(name, switches));
@@ -318,6 +324,7 @@ impl Runtime {
         runtime.inner.tasks.spawn(runtime.clone().hear_others());
         runtime.inner.tasks.spawn(runtime.clone().tell_passing(passing));
         runtime.inner.tasks.spawn(runtime.clone().housekeeping());
+        runtime.inner.tasks.spawn(runtime.clone().look_at_outbox());
         runtime.inner.tasks.spawn(runtime.clone().end_homeless());
         Ok(runtime)
     }
@@ -454,8 +461,6 @@ impl Runtime {
         let mut tariff = tokio::time::interval(TARIFF_EVERY);
         note.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tariff.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut outbox = tokio::time::interval(OUTBOX_EVERY);
-        outbox.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut forget = tokio::time::interval(FORGET_EVERY);
         let mut watch = watch::Watch::default();
         let mut mark = None;
@@ -472,11 +477,6 @@ impl Runtime {
                     self.follow_drains().await;
                     self.sweep(&mut swept);
                 }
-                _ = outbox.tick() => {
-                    if let Err(fault) = self.gauge_outbox(&mut watch).await {
-                        tracing::debug!(%fault, "what waits in the outbox could not be counted");
-                    }
-                }
                 _ = forget.tick() => {
                     if let Err(fault) = self.forget_callers().await {
                         warn!(%fault, "old lock-outs of callers could not be dropped");
@@ -487,6 +487,26 @@ impl Runtime {
                         warn!(%fault, "the tariffs could not be read again; the last ones stay in force");
                     }
                 }
+            }
+        }
+    }
+
+    /// Counts what waits in the outbox, and says by that whether the database is there while nothing is to be written.
+    /// A task of its own: the other looks may hang with the database.
+    async fn look_at_outbox(self) {
+        let mut tick = tokio::time::interval(OUTBOX_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut said = watch::Said::default();
+        loop {
+            tokio::select! {
+                () = self.inner.stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let looked = tokio::time::timeout(OUTBOX_WITHIN, self.gauge_outbox(&mut said)).await;
+            let looked = looked.unwrap_or_else(|late| Err(StorageError::unavailable(late)));
+            self.gauge_database(&looked);
+            if let Err(fault) = looked {
+                tracing::debug!(%fault, "what waits in the outbox could not be counted");
             }
         }
     }

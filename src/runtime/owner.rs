@@ -172,6 +172,7 @@ impl Owner {
         let people = conference.participants().filter(|person| !person.removed).count();
         node.attach(conference.id(), conference.spec().room, people, own_inbox.clone());
         for leg in conference.legs().filter(|leg| leg.is_on_switch()) {
+            telemetry::calls::belongs(leg.id, conference.id());
             node.attach_leg(leg.id, conference.id(), own_inbox.clone());
         }
         let picture = Picture::new(rows::view(&conference, &paperwork.plan, 0));
@@ -360,10 +361,11 @@ impl Owner {
     }
 
     fn take(&mut self, draft: &mut Draft, now: Timestamp, input: Input) {
-        let kind = kind(&input);
+        let (kind, leg) = (kind(&input), leg_of(&input));
         if let Err(refusal) = self.apply(draft, now, input) {
             metrics::counter!("sklic_inputs_refused_total").increment(1);
-            debug!(conference.id = %self.conference.id(), input = kind, %refusal, "an input does not fit");
+            let leg = leg.map(tracing::field::display);
+            debug!(conference.id = %self.conference.id(), leg.id = leg, input = kind, %refusal, "an input does not fit");
         }
     }
 
@@ -506,5 +508,16 @@ fn kind(input: &Input) -> &'static str {
         Input::LinkRestored => "link_restored",
         Input::Spend { .. } => "spend",
         Input::Tick => "tick",
+    }
+}
+
+/// The leg that an input is about, if one.
+fn leg_of(input: &Input) -> Option<LegId> {
+    match input {
+        Input::Switch { event } => event.leg(),
+        Input::CommandFailed { command, .. } => command.leg(),
+        Input::Arrived { caller } => Some(caller.leg),
+        Input::StillHeld { leg } | Input::LegGone { leg, .. } | Input::NeverPlaced { leg } | Input::StillWaiting { leg } => Some(*leg),
+        _ => None,
     }
 }

@@ -92,6 +92,8 @@ impl Runtime {
         info!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id, access_number = %access.number, "a caller has arrived");
         let nameless = identity.calling_line.is_none() && self.prices().caller_owes(access.way_of_entry, &access.number);
         if nameless && rules.dial_in.no_identity == NoIdentity::Refuse {
+            info!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id,
+                "a caller is turned away, for nobody vouches for his line; see trusted_trunks and no_identity in [dial_in]");
             metrics::counter!("sklic_callers_total", "result" => "no_identity").increment(1);
             for effect in Dialogue::refuse(caller.leg, access.language, Phrase::NoIdentity) {
                 tell(&node, effect).await;

@@ -1,6 +1,6 @@
 //! Watchers: what should not happen, is seen all the same, said with what to do, and healed where it can be.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -19,12 +19,15 @@ const DESERTED_AFTER: Duration = Duration::from_secs(120);
 /// A message that waits longer than this is worth a line.
 const OUTBOX_STUCK_AFTER: Duration = Duration::from_secs(900);
 
-/// What was said already.
+/// The switches of which it was said already.
 #[derive(Default)]
 pub(super) struct Watch {
     silent: HashSet<String>,
-    outbox_said: Option<Instant>,
 }
+
+/// When it was last said of a kind of message that it does not move.
+#[derive(Default)]
+pub(super) struct Said(HashMap<&'static str, Instant>);
 
 impl Runtime {
     /// Looks for conferences whose switch says nothing.
@@ -42,14 +45,17 @@ impl Runtime {
             }
         }
     }
+}
 
+impl Said {
     /// Says when messages do not move.
-    pub(super) fn watch_outbox(&self, watch: &mut Watch, oldest: Duration, waiting: i64) {
+    pub(super) fn watch_outbox(&mut self, kind: &'static str, oldest: Duration, waiting: usize) {
         if oldest < OUTBOX_STUCK_AFTER {
-            watch.outbox_said = None;
-        } else if watch.outbox_said.is_none_or(|at| at.elapsed() >= OUTBOX_STUCK_AFTER) {
-            watch.outbox_said = Some(Instant::now());
+            self.0.remove(kind);
+        } else if self.0.get(kind).is_none_or(|at| at.elapsed() >= OUTBOX_STUCK_AFTER) {
+            self.0.insert(kind, Instant::now());
             warn!(
+                job.kind = kind,
                 waiting,
                 oldest_seconds = oldest.as_secs(),
                 "messages have waited for long: run `sklic check`, look whether the mail server and the SMS gateways take what they are given"

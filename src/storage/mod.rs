@@ -45,4 +45,5 @@ mod writer;
 pub use error::{StorageError, StorageResult};
 pub use migrations::{SchemaState, migrate, revert_all, schema_state};
 pub use pool::{Connection, Pool, PoolOptions, Pooled};
+pub(crate) use writer::gauge_available;
 pub use writer::{Batch, RowChange, Ticket, Writer, WriterOptions};

@@ -175,15 +175,27 @@ pub async fn count_by_state(connection: &mut Connection) -> StorageResult<Vec<(S
 /// Of jobs with the same ordering key only the first that is not done may go.
 const NOT_BEHIND: &str = "(ordering_key IS NULL OR NOT EXISTS (SELECT FROM outbox before WHERE before.ordering_key = outbox.ordering_key \
     AND before.position < outbox.position AND before.state IN ('queued', 'sending')))";
-/// How many jobs wait or are being tried, and since when the oldest of them has been there. Crosses accounts: for metrics.
+
+/// The jobs of one kind that wait or are being tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What is to be done with them.
+    pub kind: String,
+    /// How many there are.
+    pub count: i64,
+    /// Since when the oldest has been there.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What waits, by kind; a kind of which nothing waits is not told. Crosses accounts: for metrics.
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn waiting(connection: &mut Connection) -> StorageResult<(i64, Option<Timestamp>)> {
-    let open = outbox::table.filter(outbox::state.eq_any(["queued", "sending"]));
-    let (count, oldest): (i64, jiff_diesel::NullableTimestamp) =
-        open.select((diesel::dsl::count_star(), diesel::dsl::min(outbox::created_at))).first(connection).await?;
-    Ok((count, oldest.to_jiff()))
+pub async fn waiting(connection: &mut Connection) -> StorageResult<Vec<Waiting>> {
+    let open = outbox::table.filter(outbox::state.eq_any(["queued", "sending"])).group_by(outbox::kind);
+    let found: Vec<(String, i64, NullableTimestamp)> =
+        open.select((outbox::kind, diesel::dsl::count_star(), diesel::dsl::min(outbox::created_at))).order(outbox::kind).load(connection).await?;
+    Ok(found.into_iter().map(|(kind, count, oldest)| Waiting { kind, count, oldest: oldest.to_jiff() }).collect())
 }
 
 /// Takes due jobs of these kinds: queued ones whose time has come, and those that a worker took before `abandoned` and never answered for.

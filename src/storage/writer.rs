@@ -128,6 +128,7 @@ impl Writer {
     pub fn start(pool: Pool, options: WriterOptions, jobs_due: Arc<Notify>) -> Self {
         let (queue, requests) = mpsc::unbounded_channel();
         let (available_tx, available) = watch::channel(true);
+        gauge_available(true);
         let told = Arc::new(AtomicBool::new(false));
         let task = Task { pool, options, jobs_due, requests, available: available_tx, told: Arc::clone(&told), connection: None };
         tokio::spawn(task.run());
@@ -317,7 +318,7 @@ impl Task {
     fn set_available(&self, available: bool) {
         let changed = self.available.send_if_modified(|was| std::mem::replace(was, available) != available);
         if changed {
-            metrics::gauge!("sklic_writer_database_available").set(if available { 1.0 } else { 0.0 });
+            gauge_available(available);
             if available {
                 tracing::info!("the database takes writes again");
             }
@@ -355,6 +356,11 @@ impl Task {
             }
         }
     }
+}
+
+/// Says whether the database takes writes. Also said at the start and when there is nothing to write, or no alert would hear of it.
+pub(crate) fn gauge_available(available: bool) {
+    metrics::gauge!("sklic_writer_database_available").set(if available { 1.0 } else { 0.0 });
 }
 
 /// The innermost reason, for the log.

@@ -74,6 +74,7 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
         }
     });
     names::describe();
+    names::begin();
     ::metrics::gauge!("sklic_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }

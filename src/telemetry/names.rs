@@ -2,6 +2,9 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
+use crate::billing::ChargeStatus;
+use crate::reception::Subject;
+
 /// What kind of metric it is, and for a histogram in which range its values lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -79,8 +82,8 @@ pub const ALL: &[Metric] = &[
     counter("sklic_charges_without_price_total", "Charges that could not be priced, by status."),
     counter("sklic_retention_erased_conferences_total", "Conferences whose personal data were erased after the time for which they are kept."),
     counter("sklic_retention_failures_total", "Looks at which what was due could not be erased."),
-    gauge("sklic_outbox_waiting", "Messages that wait to be sent."),
-    gauge("sklic_outbox_oldest_seconds", "Age of the oldest message that waits."),
+    gauge("sklic_outbox_waiting", "Messages that wait to be sent, by kind: mail, sms, webhook."),
+    gauge("sklic_outbox_oldest_seconds", "Age of the oldest message that waits, by kind; 0 when none does."),
     counter("sklic_delivery_attempts_total", "Attempts to send a message, by kind and result."),
     counter("sklic_delivery_reports_total", "Delivery reports of SMS gateways, by gateway and state."),
     counter("sklic_callers_total", "Callers on access numbers, by result."),
@@ -89,7 +92,7 @@ pub const ALL: &[Metric] = &[
     counter("sklic_codes_wrong_total", "Wrong codes and PINs."),
     counter("sklic_starts_without_line_total", "Conferences that were not started because the account's line is gone."),
     counter("sklic_line_checks_failed_total", "Times at which the inventory of lines could not be asked; the conference was started all the same."),
-    gauge("sklic_writer_database_available", "1 while the database takes writes."),
+    gauge("sklic_writer_database_available", "1 while the database takes writes; looked at also when there is nothing to write."),
     gauge("sklic_writer_queue_batches", "Batches that wait to be written."),
     histogram("sklic_writer_wait_seconds", Kind::Quick, "How long a batch waited until it was written."),
     histogram("sklic_writer_transaction_seconds", Kind::Quick, "How long a transaction of the writer took."),
@@ -112,4 +115,26 @@ pub fn describe() {
             Kind::Counts => describe_histogram!(metric.name, metric.help),
         }
     }
+}
+
+/// Tells the counters that alert rules watch with 0: to Prometheus a series that begins with 1 has not grown.
+pub fn begin() {
+    for name in ["sklic_owners_broken_total", "sklic_conferences_deserted_total"] {
+        metrics::counter!(name).increment(0);
+    }
+    for status in [ChargeStatus::Unrated, ChargeStatus::Error] {
+        metrics::counter!("sklic_charges_without_price_total", "status" => status.word()).increment(0);
+    }
+    for subject in Subject::ALL {
+        metrics::counter!("sklic_lock_outs_total", "subject" => subject.word()).increment(0);
+    }
+}
+
+/// Does the same for what is counted by switch.
+pub fn begin_switch(switch: &str) {
+    for name in ["sklic_stray_legs_total", "sklic_lease_flaps_total", "sklic_seizures_total", "sklic_answers_total"] {
+        metrics::counter!(name, "switch" => switch.to_owned()).increment(0);
+    }
+    // Other commands follow with the first of their kind.
+    metrics::counter!("sklic_command_failures_total", "switch" => switch.to_owned(), "command" => "dial").increment(0);
 }

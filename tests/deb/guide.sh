@@ -50,7 +50,9 @@ mount -t proc proc "$root/proc"
 mkdir -p "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/dev/shm"
 cp tests/deb/office/{extensions,pjsip}.conf "$root/etc/asterisk/"
-install -m 0755 tests/deb/office/systemctl "$root/usr/local/bin/systemctl"
+install -m 0755 tests/deb/office/systemctl tests/deb/office/apt-get "$root/usr/local/bin/"
+# Nobody has it who has not installed it.
+mv "$root/usr/bin/curl" "$root/usr/bin/curl.not-named"
 cluster=$(ls "$root/etc/postgresql")
 in_root pg_ctlcluster "$cluster" main start >"$work/postgres.log" 2>&1 || fail "PostgreSQL does not start"
 in_root /usr/sbin/asterisk -f -n -U asterisk -G asterisk >"$work/asterisk.log" 2>&1 &

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sklic::ids::{ConferenceId, LegId, Room};
 use sklic::pbx::asterisk::{self, AsteriskConfig};
 use sklic::pbx::{Ask, Command, CommandFailure, Event, Language, Pbx, Phrase};
+use sklic::telemetry::calls;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -188,6 +189,38 @@ async fn a_list_that_never_ends_fails_the_snapshot_only() {
     assert!(matches!(next(&mut events).await, Event::LinkDown { .. }));
     server.session().await;
     assert!(matches!(next(&mut events).await, Event::LinkUp { .. }));
+}
+
+#[tokio::test]
+async fn the_call_id_of_a_leg_that_was_there_before_us_is_asked_for() {
+    let (_server, mut connection, pbx, _events) = linked().await;
+    // Of no other test: what is known of legs is known to the whole process.
+    let leg = LegId::fresh();
+    let snapshot = pbx.snapshot(vec![]);
+    let status = connection.wish().await;
+    let rooms = connection.wish().await;
+    assert_eq!((status["Action"].as_str(), rooms["Action"].as_str()), ("Status", "ConfbridgeListRooms"));
+    let (id, uniqueid) = (format!("ActionID: {}", status["ActionID"]), format!("Uniqueid: {}", leg.channel_id()));
+    connection.answer(&status, &["Response: Success", "EventList: start", "Message: Channel status will follow"]).await;
+    let channel = ["Event: Status", id.as_str(), "Channel: PJSIP/trunk-00000001", "ChannelState: 6", uniqueid.as_str(), "Variable: CONF_NO=1001"];
+    connection.say(&channel).await;
+    connection.say(&["Event: StatusComplete", id.as_str(), "EventList: Complete", "ListItems: 1"]).await;
+    connection.answer(&rooms, &["Response: Error", "Message: No active conferences."]).await;
+    assert!(snapshot.await.expect("a snapshot").legs.contains_key(&leg));
+    let asked = loop {
+        let action = connection.action().await;
+        if action.get("Variable").map(String::as_str) == Some("CHANNEL(pjsip,call-id)") {
+            break action;
+        }
+    };
+    assert_eq!(asked["Channel"], "PJSIP/trunk-00000001");
+    connection.answer(&asked, &["Response: Success", "Value: found@127.0.0.1"]).await;
+    let known = async {
+        while calls::known(leg).call_id.as_deref() != Some("found@127.0.0.1") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, known).await.expect("the Call-ID is kept");
 }
 
 #[tokio::test]

@@ -136,8 +136,9 @@ async fn faults_of_an_asterisk() {
     std::fs::rename(beep.with_extension("away"), &beep).unwrap();
 
     switch.console("module unload codec_ulaw.so");
+    patient.suffers("switch.codec", &["codec_ulaw.so not loaded", "load codec_ulaw.so in modules.conf"]).await;
     switch.console("module unload codec_alaw.so");
-    patient.suffers("switch.codec", &["alaw", "modules.conf"]).await;
+    patient.suffers("switch.codec", &["codec_alaw.so and codec_ulaw.so", "modules.conf"]).await;
     switch.console("module load codec_alaw.so");
     switch.console("module load codec_ulaw.so");
 

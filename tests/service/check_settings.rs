@@ -97,12 +97,15 @@ async fn faults_of_the_database() {
     let (before, at) = url.split_once('@').unwrap();
     let (user, _) = before.rsplit_once(':').unwrap();
     for (broken, words) in [
-        (patient.database.url_at(closed()), "whether PostgreSQL runs"),
-        (format!("{user}:wrong-but-long-enough@{at}"), "right user and password"),
-        (format!("{before}@{}", at.replace("sklic_test", "sklic_tset")), "CREATE DATABASE"),
+        (patient.database.url_at(closed()), ["whether PostgreSQL runs", "Connection refused"]),
+        ("host=127.0.0.1 port=1 user=sklic".to_owned(), ["whether PostgreSQL runs", "127.0.0.1:1: Connection refused"]),
+        ("postgres://sklic@nowhere.invalid/sklic".to_owned(), ["host and port in database.url", "nowhere.invalid:5432: failed to lookup"]),
+        ("postgres://sklic@127.0.0.1:port/sklic".to_owned(), ["invalid connection string", "write postgres://user:password@host:port/database"]),
+        (format!("{user}:wrong-but-long-enough@{at}"), ["database.url", "right user and password"]),
+        (format!("{before}@{}", at.replace("sklic_test", "sklic_tset")), ["database.url", "CREATE DATABASE"]),
     ] {
         patient.section("database").insert("url".into(), broken.into());
-        patient.suffers("database.url", &["database.url", words]).await;
+        patient.suffers("database.url", &words).await;
     }
     patient.config = healthy;
 

@@ -12,6 +12,7 @@ use sklic::storage::{Pool, PoolOptions};
 use crate::api::{Api, PASSWORD, from_address, generous};
 use crate::database::Database;
 use crate::proxy::{Mode, Proxy};
+use crate::smtp::until;
 
 /// A service with a proxy before its database.
 pub async fn behind_proxy() -> Option<(Api, Proxy)> {
@@ -75,6 +76,29 @@ async fn a_control_that_waits_for_the_database_says_so_and_is_carried_out() {
     });
     healed.await.expect("it heals by itself");
     api.until(&user, id, "the lock", |view| view["locked"] == true).await;
+}
+
+#[tokio::test]
+async fn a_fresh_service_tells_what_alerts_look_at_and_that_its_database_is_away_although_it_writes_nothing() {
+    let recorder = sklic::telemetry::metrics().unwrap().build_recorder();
+    let handle = recorder.handle();
+    // One thread runs all of this test, so that this recorder hears everything and nothing else.
+    let _heard = metrics::set_default_local_recorder(&recorder);
+    let Some((api, proxy)) = behind_proxy().await else { return };
+    let tells = |sample: &str| handle.render().lines().any(|line| line == sample);
+    assert!(tells("sklic_writer_database_available 1"), "{}", handle.render());
+    for name in ["sklic_stray_legs_total", "sklic_lease_flaps_total", "sklic_seizures_total"] {
+        assert!(tells(&format!("{name}{{switch=\"pbx1\"}} 0")), "{name}: {}", handle.render());
+    }
+    for kind in sklic::delivery::KINDS {
+        until(kind, async || tells(&format!("sklic_outbox_waiting{{kind=\"{kind}\"}} 0"))).await;
+        assert!(tells(&format!("sklic_outbox_oldest_seconds{{kind=\"{kind}\"}} 0")), "{kind}: {}", handle.render());
+    }
+    proxy.set(Mode::Freeze);
+    until("the database is away", async || tells("sklic_writer_database_available 0")).await;
+    proxy.set(Mode::Pass);
+    until("the database is back", async || tells("sklic_writer_database_available 1")).await;
+    drop(api);
 }
 
 #[tokio::test]

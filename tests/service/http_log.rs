@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::Method;
 use serde_json::json;
+use sklic::pbx::simulator::CallIn;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::api::{Api, PASSWORD, cookie_of};
+use crate::smtp::until;
 
 /// Everything that this process logs.
 #[derive(Clone, Default)]
@@ -78,4 +80,18 @@ async fn no_secret_and_no_number_reaches_the_log() {
         let line = text.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret} is in the log: {}", line.unwrap_or_default());
     }
+}
+
+#[tokio::test]
+async fn who_is_turned_away_without_an_identity_is_in_the_log_with_his_leg() {
+    let Some(api) = Api::fresh().await else { return };
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(log.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let leg = api.simulator.call_in(CallIn { dialled: "19819".into(), trunk: "trunk".into(), ..CallIn::default() }).to_string();
+    until("it is logged", async || {
+        let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+        text.lines().any(|line| line.contains("nobody vouches for his line") && line.contains(&leg))
+    })
+    .await;
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::SignedDuration;
 use serde_json::json;
 use sklic::ids::AccountId;
-use sklic::storage::outbox::{self, Attempt, NewJob};
+use sklic::storage::outbox::{self, Attempt, NewJob, Waiting};
 
 use crate::database::{Database, account, noon};
 
@@ -71,4 +71,21 @@ async fn a_dead_workers_job_comes_back_with_the_same_message_id() {
     assert!(!outbox::note(connection, &fourth, Attempt::Sent { remote_id: None }, noon() + seconds(102)).await.unwrap());
     assert_eq!(claim(connection, noon() + seconds(9_999), "example.test").await, []);
     assert_eq!(outbox::next_due(connection, &["mail"]).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_waits_is_told_by_kind_and_what_is_sent_waits_no_more() {
+    let Some(database) = Database::fresh().await else { return };
+    let ana = account(&database, "100200").await;
+    let connection = &mut database.connection().await;
+    assert_eq!(outbox::waiting(connection).await.unwrap(), []);
+    let of = |kind, key: &str, after| NewJob { kind, created_at: noon() + seconds(after), ..job(ana, key.to_owned()) };
+    outbox::add(connection, &[of("mail", "report:1", 0), of("mail", "report:2", 60), of("webhook", "event:1", -3600)]).await.unwrap();
+    let waits = |kind: &str, count, after| Waiting { kind: kind.to_owned(), count, oldest: Some(noon() + seconds(after)) };
+    assert_eq!(outbox::waiting(connection).await.unwrap(), [waits("mail", 2, 0), waits("webhook", 1, -3600)]);
+    // One that a worker has taken waits until it is sent.
+    let first = outbox::claim(connection, &["mail"], "example.test", noon(), noon() - seconds(60), 1).await.unwrap().remove(0);
+    assert_eq!(outbox::waiting(connection).await.unwrap()[0], waits("mail", 2, 0));
+    assert!(outbox::note(connection, &first, Attempt::Sent { remote_id: None }, noon()).await.unwrap());
+    assert_eq!(outbox::waiting(connection).await.unwrap()[0], waits("mail", 1, 60));
 }

@@ -29,9 +29,10 @@ mod tell;
 mod up;
 mod wait;
 
+use crate::junit::Skipped;
 use crate::scenario::Scenario;
 use crate::stage::{Stage, Wishes};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -159,12 +160,16 @@ async fn work(arguments: Arguments) -> Result<bool> {
         Command::Listen { file, tones } => listen(&root, &file, &tones).await,
         Command::New { name } => new(&root, &name),
         Command::Run { names, rule, keep, jobs, junit } => {
-            let scenarios = chosen(&root, &names, &rule, usual)?;
+            let (scenarios, skipped) = chosen(&root, &names, &rule, usual)?;
+            if let Some(file) = &junit {
+                // Now, for nobody wants to hear it after half an hour.
+                write_junit(file, "")?;
+            }
             on_stage(&root, usual, async |stage| {
                 let began = Instant::now();
                 let verdicts = run::run_all(&scenarios, stage, keep, jobs).await;
                 if let Some(file) = &junit {
-                    std::fs::write(file, junit::xml(&verdicts))?;
+                    write_junit(file, &junit::xml(&verdicts, &skipped))?;
                 }
                 println!("{}", run::totals(&verdicts, began.elapsed()));
                 Ok(verdicts.iter().all(run::Verdict::passed))
@@ -227,8 +232,10 @@ fn picked(root: &Path, names: &[String], rules: &[String]) -> Result<Vec<Scenari
     let all = names.is_empty() || names.iter().any(|name| name == "all");
     let mut scenarios = load_all(root)?;
     scenarios.retain(|scenario| all || names.iter().any(|name| scenario.name.contains(name.as_str())));
+    let named = scenarios.len();
+    ensure!(named > 0, "no scenario's name contains {}; see: sklic-qa list", names.join(" or "));
     scenarios.retain(|scenario| rules.is_empty() || rules.iter().any(|rule| scenario.rules.iter().any(|its| its.eq_ignore_ascii_case(rule))));
-    ensure!(!scenarios.is_empty(), "no scenario is called {} or shows {}; see: sklic-qa list", names.join(", "), rules.join(", "));
+    ensure!(!scenarios.is_empty(), "of {named} scenarios with such a name none shows {}; see: sklic-qa list", rules.join(" or "));
     Ok(scenarios)
 }
 
@@ -238,22 +245,36 @@ fn list(root: &Path, names: &[String], rules: &[String]) -> Result<bool> {
     Ok(true)
 }
 
-fn chosen(root: &Path, names: &[String], rules: &[String], wishes: Wishes<'_>) -> Result<Vec<Scenario>> {
-    let mut scenarios = picked(root, names, rules)?;
-    scenarios.retain(|scenario| {
-        let fits = scenario.only_on.is_empty() || scenario.only_on.iter().any(|other| other == wishes.pbx);
-        let fits = fits && (wishes.pbx != "simulator" || !scenario.needs_phones());
-        if !fits {
-            println!("skipped  {} (not for the {})", scenario.name, wishes.pbx);
-        }
-        // Nobody's own switch is killed.
-        let kills = wishes.own.is_some() && scenario.kills_switch();
-        if kills {
-            println!("skipped  {} (it kills the switch)", scenario.name);
-        }
-        fits && !kills
-    });
-    Ok(scenarios)
+/// What is played, and what is left out for the sake of the switch.
+fn chosen(root: &Path, names: &[String], rules: &[String], wishes: Wishes<'_>) -> Result<(Vec<Scenario>, Vec<Skipped>)> {
+    let (mut scenarios, mut skipped) = (Vec::new(), Vec::new());
+    for scenario in picked(root, names, rules)? {
+        let Some(why) = unfit(&scenario, wishes) else {
+            scenarios.push(scenario);
+            continue;
+        };
+        println!("skipped  {} ({why})", scenario.name);
+        skipped.push(Skipped { name: scenario.name, why });
+    }
+    if scenarios.is_empty() {
+        let left_out: Vec<String> = skipped.iter().map(|one| format!("{} ({})", one.name, one.why)).collect();
+        bail!("nothing is left to play: {}; choose others (sklic-qa list) or another switch (--pbx, --switch)", left_out.join(", "));
+    }
+    Ok((scenarios, skipped))
+}
+
+/// Why a scenario cannot be played on the switch.
+fn unfit(scenario: &Scenario, wishes: Wishes<'_>) -> Option<String> {
+    let elsewhere = !scenario.only_on.is_empty() && !scenario.only_on.iter().any(|other| other == wishes.pbx);
+    if elsewhere || (wishes.pbx == "simulator" && scenario.needs_phones()) {
+        return Some(format!("not for the {}", wishes.pbx));
+    }
+    // Nobody's own switch is killed.
+    (wishes.own.is_some() && scenario.kills_switch()).then(|| "it kills the switch".to_owned())
+}
+
+fn write_junit(file: &Path, xml: &str) -> Result<()> {
+    std::fs::write(file, xml).with_context(|| format!("--junit: {} cannot be written", file.display()))
 }
 
 async fn listen(root: &Path, file: &Path, tones: &[u32]) -> Result<bool> {
@@ -285,4 +306,35 @@ fn new(root: &Path, name: &str) -> Result<bool> {
     std::fs::write(&file, scenario::TEMPLATE)?;
     println!("{}\nEdit it, then play it: sklic-qa run {name}", file.display());
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(pbx: &str, names: &[&str], rules: &[&str]) -> Result<(Vec<Scenario>, Vec<Skipped>)> {
+        let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        chosen(&lab::checkout(), &owned(names), &owned(rules), Wishes { pbx, http_port: 0, calls_per_second: 1, own: None })
+    }
+
+    #[test]
+    fn filters_that_leave_nothing_are_an_error_that_names_them() {
+        let (on_asterisk, _) = choose("asterisk", &["all"], &[]).expect("scenarios");
+        let with_phones = on_asterisk.iter().find(|scenario| scenario.needs_phones()).expect("one with phones");
+        let told = format!("{:#}", choose("simulator", &[&with_phones.name], &[]).map(drop).expect_err("nothing is left"));
+        assert!(told.contains(&format!("{} (not for the simulator)", with_phones.name)) && told.contains("--pbx"), "{told}");
+        for (names, rules, words) in [(["no-such-scenario"], "R1", "no-such-scenario"), (["all"], "R999", "none shows R999")] {
+            let told = format!("{:#}", choose("asterisk", &names, &[rules]).map(drop).expect_err("nothing is left"));
+            assert!(told.contains(words), "{told}");
+        }
+        let (played, skipped) = choose("simulator", &["all"], &[]).expect("some need no phones");
+        assert!(skipped.iter().any(|one| one.name == with_phones.name && one.why == "not for the simulator"), "{skipped:?}");
+        assert!(played.iter().all(|scenario| !scenario.needs_phones()));
+    }
+
+    #[test]
+    fn results_that_cannot_be_written_are_told_with_the_file() {
+        let told = format!("{:#}", write_junit(Path::new("/no/such/folder/out.xml"), "").expect_err("no folder"));
+        assert!(told.contains("--junit: /no/such/folder/out.xml"), "{told}");
+    }
 }

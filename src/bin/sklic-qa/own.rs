@@ -19,6 +19,8 @@ pub struct OwnSwitch {
     pub secret_file: PathBuf,
     /// What the service dials, with `{number}`: it must lead to `phones_port`.
     pub dial: String,
+    /// By which endpoint, gateway or profile the phones' calls arrive: its P-Asserted-Identity is believed. Without it the one that `dial` names.
+    pub trunk: Option<String>,
     /// The port on 127.0.0.1 at which the switch takes calls.
     pub sip_port: u16,
     /// The port on 127.0.0.1 to which its test trunk sends calls: the phones are there.
@@ -35,6 +37,11 @@ impl OwnSwitch {
         ensure!(matches!(own.kind.as_str(), "asterisk" | "freeswitch"), "kind: there is no switch `{}`: asterisk or freeswitch", own.kind);
         ensure!(own.dial.matches("{number}").count() == 1, "dial: must hold {{number}} once");
         Ok(own)
+    }
+
+    /// By what the phones' calls arrive.
+    pub fn trunk(&self) -> &str {
+        self.trunk.as_deref().unwrap_or_else(|| named_in(&self.dial))
     }
 
     /// The lab's variables that this switch changes.
@@ -56,6 +63,17 @@ impl OwnSwitch {
     }
 }
 
+/// The endpoint, gateway or profile that a dial string names.
+fn named_in(dial: &str) -> &str {
+    let first = |path: &str| path.find('/').unwrap_or(path.len());
+    if let Some(path) = dial.strip_prefix("sofia/gateway/").or_else(|| dial.strip_prefix("sofia/")) {
+        return &path[..first(path)];
+    }
+    let path = dial.split_once('/').map_or(dial, |(_, path)| path);
+    let endpoint = &path[..first(path)];
+    endpoint.rsplit_once('@').map_or(endpoint, |(_, endpoint)| endpoint)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +92,9 @@ mod tests {
         let variables = own.variables().expect("the secret is there");
         assert!(variables.contains(&("SKLIC_LAB_AMI_SECRET".into(), "very-secret".into())), "{variables:?}");
         assert!(variables.contains(&("SKLIC_LAB_TRUNK_PORT".into(), "5080".into())), "{variables:?}");
+        assert_eq!(own.trunk(), "test");
+        std::fs::write(&file, format!("{text}trunk = \"from-lab\"\n")).expect("written");
+        assert_eq!(OwnSwitch::load(&file).expect("a good file").trunk(), "from-lab");
         for (from, to, words) in
             [("\"asterisk\"", "\"other\"", "there is no switch"), ("{number}", "", "{number}"), ("sip_port", "sip_prot", "sip_prot")]
         {
@@ -82,5 +103,17 @@ mod tests {
             assert!(told.contains(words), "{told}");
         }
         std::fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn calls_arrive_by_what_the_dial_string_names() {
+        for (dial, trunk) in [
+            ("PJSIP/{number}@test", "test"),
+            ("PJSIP/test/sip:{number}@192.0.2.1", "test"),
+            ("sofia/gateway/test/{number}", "test"),
+            ("sofia/internal/{number}@192.0.2.1", "internal"),
+        ] {
+            assert_eq!(named_in(dial), trunk, "{dial}");
+        }
     }
 }

@@ -19,11 +19,20 @@ pub struct Verdict {
     pub failures: Vec<String>,
     /// How many expectations were judged.
     pub judged: usize,
-    /// It failed, and passed when it was played again with nothing beside it.
-    pub second_try: bool,
+    /// The first run, when it failed and the scenario was played again with nothing beside it.
+    pub first: Option<First>,
     /// How long it took.
     pub took: Duration,
     /// Where traces and recordings lie, if they were kept.
+    pub kept: Option<PathBuf>,
+}
+
+/// A first run that failed.
+#[derive(Clone, Debug)]
+pub struct First {
+    /// What went wrong.
+    pub failures: Vec<String>,
+    /// Where its traces and recordings lie.
     pub kept: Option<PathBuf>,
 }
 
@@ -31,6 +40,11 @@ impl Verdict {
     /// Nothing went wrong.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
+    }
+
+    /// It failed, and passed when it was played again.
+    pub fn second_try(&self) -> bool {
+        self.passed() && self.first.is_some()
     }
 }
 
@@ -45,7 +59,7 @@ pub struct Left {
 /// Plays one scenario and judges it; with `keep`, traces and recordings stay although it passed.
 pub async fn run(scenario: &Scenario, stage: &Stage, teller: Teller, keep: bool) -> (Verdict, Option<Left>) {
     let began = Instant::now();
-    let mut verdict = Verdict { name: scenario.name.clone(), failures: Vec::new(), judged: 0, second_try: false, took: Duration::ZERO, kept: None };
+    let mut verdict = Verdict { name: scenario.name.clone(), failures: Vec::new(), judged: 0, first: None, took: Duration::ZERO, kept: None };
     let folder = match stage.lab.fresh_folder(&scenario.name) {
         Ok(folder) => folder,
         Err(error) => {
@@ -152,11 +166,28 @@ pub async fn run_all(scenarios: &[Scenario], stage: &Stage, keep: bool, jobs: us
     for verdict in verdicts.iter_mut().filter(|verdict| !verdict.passed()) {
         let Some(scenario) = scenarios.iter().find(|scenario| scenario.name == verdict.name) else { continue };
         println!("again   {}", verdict.name);
+        let first = First { failures: std::mem::take(&mut verdict.failures), kept: verdict.kept.take().map(put_aside) };
         let (again, _) = run(scenario, stage, Teller::default(), keep).await;
-        *verdict = Verdict { second_try: again.passed(), ..again };
+        *verdict = Verdict { first: Some(first), ..again };
         print_verdict(verdict);
     }
     verdicts
+}
+
+/// Renames a run's folder to `NAME.first`, so that the second run does not empty it, and gives where it is then.
+fn put_aside(folder: PathBuf) -> PathBuf {
+    let mut first = folder.clone().into_os_string();
+    first.push(".first");
+    let first = PathBuf::from(first);
+    // An earlier run's; where it cannot be removed, the renaming fails and says so.
+    let _ = std::fs::remove_dir_all(&first);
+    match std::fs::rename(&folder, &first) {
+        Ok(()) => first,
+        Err(error) => {
+            eprintln!("sklic-qa: {} could not be kept as {}: {error}", folder.display(), first.display());
+            folder
+        }
+    }
 }
 
 /// Prints how one scenario went.
@@ -169,16 +200,39 @@ pub fn print_verdict(verdict: &Verdict) {
     if let (false, Some(kept)) = (verdict.passed(), &verdict.kept) {
         println!("        traces, logs and recordings: {}", kept.display());
     }
+    if let Some(kept) = verdict.first.as_ref().and_then(|first| first.kept.as_ref()) {
+        println!("        those of the first run, which failed: {}", kept.display());
+    }
 }
 
 /// The closing line.
 pub fn totals(verdicts: &[Verdict], took: Duration) -> String {
     let failed = verdicts.iter().filter(|verdict| !verdict.passed()).count();
-    let again = verdicts.iter().filter(|verdict| verdict.second_try).count();
+    let again = verdicts.iter().filter(|verdict| verdict.second_try()).count();
     format!(
         "{} passed, {failed} failed; scenarios: {} run in {:.0} s, {again} passed at the second try",
         verdicts.len() - failed,
         verdicts.len(),
         took.as_secs_f64()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_run_is_put_aside_over_an_earlier_one() {
+        let root = std::env::temp_dir().join(format!("sklic-qa-aside-{}", std::process::id()));
+        let folder = root.join("busy");
+        for words in ["old", "new"] {
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join("sse.log"), words).expect("written");
+            let first = put_aside(folder.clone());
+            assert_eq!(first, root.join("busy.first"));
+            assert!(!folder.exists());
+            assert_eq!(std::fs::read_to_string(first.join("sse.log")).expect("kept"), words);
+        }
+        std::fs::remove_dir_all(&root).expect("removed");
+    }
 }

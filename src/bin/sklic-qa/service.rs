@@ -18,6 +18,8 @@ pub struct Parts {
     pub pbx: String,
     /// User and dial string of an operator's own switch; absent: those of the lab's.
     pub login: Option<(String, String)>,
+    /// By what the phones' calls arrive at an operator's own switch.
+    pub trunk: Option<String>,
     /// Where the switch takes commands.
     pub switch: SocketAddr,
     /// The password there.
@@ -177,6 +179,8 @@ fn configuration(parts: &Parts, port: u16, url: &str) -> String {
         _ => ("sklic", "PJSIP/{number}@trunk"),
     };
     let (user, dial) = parts.login.as_ref().map_or((user, dial), |(user, dial)| (user.as_str(), dial.as_str()));
+    // The lab's endpoint on Asterisk, and its profile on FreeSWITCH.
+    let trusted = parts.trunk.as_deref().map_or_else(|| vec!["trunk", "lab"], |trunk| vec![trunk]);
     format!(
         r#"# Written by sklic-qa for its own runs.
 [service]
@@ -207,8 +211,7 @@ command_timeout_seconds = 5
 max_participants = 500
 allowed_prefixes = ["+386", "+385"]
 [dial_in]
-# The lab's endpoint on Asterisk, and its profile on FreeSWITCH.
-trusted_trunks = ["trunk", "lab"]
+trusted_trunks = {trusted:?}
 key_wait_seconds = 3
 wait_limit_seconds = 25
 [dial_in.lock_out]
@@ -221,4 +224,32 @@ from = "Sklic <sklic@example.test>"
 currency = "EUR"
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_of_an_own_switch_are_believed_by_the_trunk_on_which_they_come() {
+        let parts = |trunk: Option<&str>| Parts {
+            database_url: "postgres://127.0.0.1/x".into(),
+            pbx: "asterisk".into(),
+            login: Some(("sklic".into(), "PJSIP/{number}@test".into())),
+            trunk: trunk.map(Into::into),
+            switch: SocketAddr::from((Ipv4Addr::LOCALHOST, 5038)),
+            secret: "x".into(),
+            smtp_port: 25,
+            calls_per_second: 1,
+            http_port: 0,
+        };
+        let trusted = |trunk| {
+            let text = configuration(&parts(trunk), 8080, "http://127.0.0.1:8080");
+            let config: toml::Table = toml::from_str(&text).expect("TOML");
+            let trunks = config["dial_in"]["trusted_trunks"].as_array().expect("a list");
+            trunks.iter().map(|trunk| trunk.as_str().unwrap_or_default().to_owned()).collect::<Vec<String>>()
+        };
+        assert_eq!(trusted(Some("test")), ["test"]);
+        assert_eq!(trusted(None), ["trunk", "lab"]);
+    }
 }

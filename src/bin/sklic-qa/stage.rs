@@ -149,6 +149,7 @@ impl Stage {
             database_url: lab.make_database(&database).await?,
             pbx: wishes.pbx.to_owned(),
             login: wishes.own.map(|own| (own.username.clone(), own.dial.clone())),
+            trunk: wishes.own.map(|own| own.trunk().to_owned()),
             switch: link.as_ref().map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)), |link| link.address),
             secret: lab.get(secret)?.to_owned(),
             smtp_port: lab.port("SKLIC_LAB_SMTP_PORT")?,

@@ -216,19 +216,23 @@ impl Ward<'_> {
     async fn codecs(&mut self, endpoint: &str, allowed: &str, findings: &mut Vec<Finding>) -> Result<(), ConnectError> {
         let names: Vec<&str> = allowed.split(|c: char| !c.is_ascii_alphanumeric()).collect();
         let wanted: Vec<&str> = CODECS.into_iter().filter(|codec| names.contains(codec)).collect();
-        let mut loaded = false;
+        let mut absent = Vec::new();
         for codec in &wanted {
-            loaded |= self.value(&format!("IFMODULE(codec_{codec}.so)")).await? == "1";
+            let module = format!("codec_{codec}.so");
+            if self.value(&format!("IFMODULE({module})")).await? != "1" {
+                absent.push(module);
+            }
         }
         let (problem, remedy) = if wanted.is_empty() {
             (
                 format!("the trunk's endpoint {endpoint:?} allows {allowed} and neither alaw nor ulaw"),
-                "set `allow = alaw,ulaw` on the endpoint in pjsip.conf",
+                "set `allow = alaw,ulaw` on the endpoint in pjsip.conf".to_owned(),
             )
-        } else if !loaded {
+        } else if !absent.is_empty() {
+            let absent = absent.join(" and ");
             (
-                format!("the module of the codec {} is not loaded, so announcements cannot be played", wanted.join(", ")),
-                "load codec_alaw.so and codec_ulaw.so in modules.conf",
+                format!("{absent} not loaded, so announcements cannot be played in every codec that the trunk's endpoint {endpoint:?} allows"),
+                format!("load {absent} in modules.conf"),
             )
         } else {
             return Ok(());

@@ -1,8 +1,10 @@
 //! The database: reachable, of the right schema, with a clock like ours, and the tariff in it.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use jiff::SignedDuration;
+use reqwest::Url;
 
 use super::{Finding, money};
 use crate::clock;
@@ -13,6 +15,8 @@ use crate::storage::{self, Connection, Pool, SchemaState, StorageError, doctor};
 pub const SKEW_WARNING: SignedDuration = SignedDuration::from_secs(2);
 /// Clocks that differ by more make leases, deadlines and charges wrong.
 pub const SKEW_ERROR: SignedDuration = SignedDuration::from_secs(30);
+/// How long one connection to the server is waited for, to hear why there is none.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 /// The first major release of PostgreSQL that has all that the schema uses.
 const OLDEST_RELEASE: u32 = 130_000;
 
@@ -24,11 +28,11 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     };
     let pool = match Pool::new(&url, storage::PoolOptions::default()) {
         Ok(pool) => pool,
-        Err(fault) => return vec![unreachable(&fault)],
+        Err(fault) => return vec![unreachable(&url, &fault).await],
     };
     let mut connection = match pool.get().await {
         Ok(connection) => connection,
-        Err(fault) => return vec![unreachable(&fault)],
+        Err(fault) => return vec![unreachable(&url, &fault).await],
     };
     let mut findings = clock_and_release(&mut connection).await;
     match storage::schema_state(&pool).await {
@@ -46,18 +50,77 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
 }
 
 /// What keeps us from the database; the words are the server's or the system's, never the URL, which holds the password.
-fn unreachable(fault: &StorageError) -> Finding {
-    let words = fault.source().map_or_else(|| fault.to_string(), chain);
+async fn unreachable(url: &str, fault: &StorageError) -> Finding {
+    let mut words = fault.source().map_or_else(|| fault.to_string(), chain);
     let remedy = if words.contains("password authentication failed") {
         "put the right user and password into database.url, or set the password anew: ALTER ROLE sklic PASSWORD '…'"
     } else if words.contains("does not exist") {
         "create the role and the database that database.url names: CREATE ROLE sklic LOGIN PASSWORD '…'; CREATE DATABASE sklic OWNER sklic"
     } else if words.contains("no pg_hba.conf entry") {
         "allow this machine, user and database in PostgreSQL's pg_hba.conf, and reload PostgreSQL"
+    } else if words.contains("invalid connection string") || words.contains("invalid configuration") {
+        "write postgres://user:password@host:port/database"
     } else {
+        // The driver keeps to itself what the system has said.
+        if let Some(cause) = unconnected(url).await {
+            words = format!("{words}: {cause}");
+        }
         "look at host and port in database.url, whether PostgreSQL runs there, and whether a firewall is between"
     };
     Finding::error("database.url", "database.url", format!("no connection: {words}"), remedy)
+}
+
+/// What the system says of a connection to the server, when it says no.
+async fn unconnected(url: &str) -> Option<String> {
+    let (host, port) = server(url)?;
+    let said = match tokio::time::timeout(LOOK_WITHIN, tokio::net::TcpStream::connect((host.as_str(), port))).await {
+        Ok(Ok(_)) => return None,
+        Ok(Err(fault)) => fault.to_string(),
+        Err(_) => format!("no answer within {} s", LOOK_WITHIN.as_secs()),
+    };
+    Some(format!("{host}:{port}: {said}"))
+}
+
+/// Host and port of the server; none for a socket in a folder, or for several hosts.
+fn server(url: &str) -> Option<(String, u16)> {
+    let (host, port) = if url.contains("://") {
+        let url = Url::parse(url).ok()?;
+        (url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port())
+    } else {
+        (value_of(url, "host")?, value_of(url, "port").and_then(|port| port.parse().ok()))
+    };
+    let one = !host.is_empty() && !host.contains(['/', '%', ',']);
+    one.then(|| (host, port.unwrap_or(5432)))
+}
+
+/// The value of a key in the `key=value` form of a database's URL, without quotes and backslashes.
+pub fn value_of(pairs: &str, key: &str) -> Option<String> {
+    let mut rest = pairs;
+    let mut found = None;
+    while let Some((name, after)) = rest.split_once('=') {
+        let (value, after) = first_value(after.trim_start());
+        if name.trim() == key {
+            found = Some(value);
+        }
+        rest = after;
+    }
+    found
+}
+
+/// The value with which a text begins, and what follows it.
+fn first_value(text: &str) -> (String, &str) {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut characters = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+            '\'' if quoted => return (value, &text[at + 1..]),
+            space if !quoted && space.is_whitespace() => return (value, &text[at..]),
+            other => value.push(other),
+        }
+    }
+    (value, "")
 }
 
 fn chain(mut fault: &dyn std::error::Error) -> String {
@@ -141,4 +204,27 @@ async fn time_zones(connection: &mut Connection) -> Vec<Finding> {
         format!("accounts have chosen time zones that this machine does not know: {}", unknown.join(", ")),
         "install Debian's package tzdata, or set another zone with `sklic account`",
     )]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_read_from_both_forms() {
+        let found = |url| server(url).map(|(host, port)| format!("{host} {port}"));
+        for (url, wanted) in [
+            ("postgres://sklic:x@db.example.test:5433/sklic", Some("db.example.test 5433")),
+            ("postgresql://sklic@[2001:db8::1]/sklic", Some("2001:db8::1 5432")),
+            ("user=sklic password='it\\'s = host=other' host=db.example.test port = 5433", Some("db.example.test 5433")),
+            ("host=192.0.2.1", Some("192.0.2.1 5432")),
+            ("host=/run/postgresql user=sklic", None),
+            ("postgres://sklic@%2Frun%2Fpostgresql/sklic", None),
+            ("nonsense", None),
+        ] {
+            assert_eq!(found(url).as_deref(), wanted, "{url}");
+        }
+        assert_eq!(value_of("user=sklic password='it\\'s = host=other' host=a", "password").as_deref(), Some("it's = host=other"));
+        assert_eq!(value_of("user=sklic", "password"), None);
+    }
 }

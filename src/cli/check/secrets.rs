@@ -7,7 +7,7 @@ use std::path::Path;
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
-use super::Finding;
+use super::{Finding, database};
 use crate::config::{self, Config, PbxKind};
 
 /// What samples, guides and installers ship, in small letters.
@@ -67,10 +67,21 @@ fn password_in(url: &str) -> Option<String> {
     Url::parse(url).ok().and_then(|url| url.password().map(ToOwned::to_owned))
 }
 
+/// The password of the database, in either form of its URL.
+fn database_password(url: &str) -> Option<String> {
+    if !url.contains("://") {
+        return database::value_of(url, "password");
+    }
+    password_in(url).or_else(|| {
+        let url = Url::parse(url).ok()?;
+        url.query_pairs().find(|(key, _)| key == "password").map(|(_, password)| password.into_owned())
+    })
+}
+
 /// The secrets that this operator chooses himself, with their places.
 fn ours(config: &Config) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    if let Some(password) = config.database_url().ok().as_deref().and_then(password_in) {
+    if let Some(password) = config.database_url().ok().as_deref().and_then(database_password) {
         found.push(("database.url".to_owned(), password));
     }
     for pbx in config.pbx.iter().filter(|pbx| pbx.kind != PbxKind::Simulator) {
@@ -130,5 +141,20 @@ mod tests {
         for strong in ["kxv4u6VK7zS69pJ1YuIsdqN", "correct horse battery staple"] {
             assert_eq!(weakness(strong), None, "{strong}");
         }
+    }
+
+    #[test]
+    fn the_databases_password_is_found_in_each_form() {
+        for url in [
+            "postgres://sklic:geslo@127.0.0.1/sklic",
+            "postgres://sklic@127.0.0.1/sklic?password=geslo",
+            "host=127.0.0.1 user=sklic password=geslo dbname=sklic",
+            "password = 'geslo' host=127.0.0.1",
+        ] {
+            assert_eq!(database_password(url).as_deref(), Some("geslo"), "{url}");
+        }
+        assert_eq!(database_password("host=/run/postgresql user=sklic"), None);
+        let config = |url: &str| toml::from_str::<Config>(&format!("[database]\nurl = \"{url}\"\n")).expect("a configuration");
+        assert_eq!(ours(&config("host=127.0.0.1 password=geslo")), [("database.url".to_owned(), "geslo".to_owned())]);
     }
 }

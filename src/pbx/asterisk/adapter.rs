@@ -204,7 +204,7 @@ impl Actor {
                     match heard {
                         Heard::Life => {}
                         Heard::Event(event) => {
-                          self.ask_call_id(client, work, &event);
+                          self.ask_call_id_of_new(client, work, &event);
                           match self.event(&event) {
                             None => {}
                             // Its answer interests nobody: the end of the leg tells.
@@ -247,11 +247,26 @@ impl Actor {
         }
     }
 
-    /// A leg's channel has come into being: asks for the Call-ID of its SIP dialogue, for the log.
-    fn ask_call_id(&self, client: &mut Client, work: &mut Work, event: &HeaderBlock) {
+    /// A leg's channel has come into being.
+    fn ask_call_id_of_new(&self, client: &mut Client, work: &mut Work, event: &HeaderBlock) {
         let (Some(b"Newchannel"), Some(channel)) = (event.get("Event"), event.text("Channel")) else { return };
-        let Some(leg) = event.text("Uniqueid").and_then(|id| LegId::from_channel_id(&id)).filter(|_| channel.starts_with("PJSIP/")) else { return };
-        let action = super::codec::Action::new("Getvar").with("Channel", channel.into_owned()).with("Variable", "CHANNEL(pjsip,call-id)");
+        let Some(leg) = event.text("Uniqueid").and_then(|id| LegId::from_channel_id(&id)) else { return };
+        self.ask_call_id(client, work, leg, channel.into_owned());
+    }
+
+    /// Legs that were there before this process heard the switch.
+    fn ask_unknown_call_ids(&self, client: &mut Client, work: &mut Work, lists: &Lists) {
+        for channel in lists.channels.iter().filter(|channel| calls::known(channel.leg).call_id.is_none()) {
+            self.ask_call_id(client, work, channel.leg, channel.name.clone());
+        }
+    }
+
+    /// Asks for the Call-ID of a leg's SIP dialogue, for the log.
+    fn ask_call_id(&self, client: &mut Client, work: &mut Work, leg: LegId, channel: String) {
+        if !channel.starts_with("PJSIP/") {
+            return;
+        }
+        let action = super::codec::Action::new("Getvar").with("Channel", channel).with("Variable", "CHANNEL(pjsip,call-id)");
         let reply = self.submit(client, action, self.config.reply_within);
         work.push(Box::pin(async move {
             // A channel that has gone meanwhile has none.
@@ -425,7 +440,10 @@ impl Actor {
                 }
             }
             Outcome::Listed(job) => self.continue_snapshot(client, work, job),
-            Outcome::Complete(job, ends) => self.finish_snapshot(*job, ends.as_ref(), booted_at),
+            Outcome::Complete(job, ends) => {
+                self.ask_unknown_call_ids(client, work, &job.lists);
+                self.finish_snapshot(*job, ends.as_ref(), booted_at);
+            }
         }
     }
 
