@@ -6,11 +6,11 @@
 
 use super::codec::Request;
 use super::fields::Fields;
-use super::requests::{channel, conference, leg_of_channel};
+use super::requests::{channel, conference, leg_of_channel, role_word};
 use super::translate::micros;
 use crate::ids::{LegId, PassId, Room};
 use crate::pbx::wire::UnsafeField;
-use crate::pbx::{Admit, Bring, Caller, Language, LegSnapshotPhase, Phrase, Role, files};
+use crate::pbx::{Admit, Bring, Caller, Language, LegSnapshotPhase, Phrase, files};
 
 /// How much longer than the grace the switch itself waits for the convener.
 const GUARD_SECONDS: u32 = 30;
@@ -109,10 +109,7 @@ pub fn dismiss(leg: LegId, said: String) -> [Request; 2] {
 /// Into the conference, by the way of those who were dialled; `awaited`: its convener is away and is being called back.
 #[must_use]
 pub fn admit(admit: &Admit, awaited: bool) -> [Request; 2] {
-    let exten = match admit.role {
-        Role::Convener => "convener",
-        Role::Participant => "participant",
-    };
+    let exten = role_word(admit.role);
     let guard = if admit.grace_seconds == 0 { 0 } else { admit.grace_seconds.saturating_add(GUARD_SECONDS) };
     let variables = [
         ("CONF_NO", admit.room.to_string()),
@@ -121,6 +118,7 @@ pub fn admit(admit: &Admit, awaited: bool) -> [Request; 2] {
         ("SKLIC_GRACE", admit.grace_seconds.to_string()),
         ("SKLIC_GUARD", guard.to_string()),
         ("SKLIC_MUTED", u8::from(admit.muted).to_string()),
+        ("SKLIC_ROLE", exten.to_owned()),
         ("SKLIC_PAST_LOCK", u8::from(admit.past_lock).to_string()),
         ("SKLIC_AWAIT", u8::from(awaited).to_string()),
         ("SKLIC_CALLER", "admitted".to_owned()),

@@ -36,6 +36,7 @@ const WANTED: &[&str] = &[
     "variable_SKLIC_CALLER",
     "variable_SKLIC_ASK",
     "variable_SKLIC_GRACE",
+    "variable_SKLIC_ROLE",
     "variable_sip_P-Asserted-Identity",
     "variable_sip_from_user",
     "variable_sip_Privacy",

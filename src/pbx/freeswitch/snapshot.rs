@@ -34,8 +34,10 @@ pub struct Dump {
     pub left: Option<(Room, Timestamp)>,
     /// Who called in.
     pub caller: Option<Box<Caller>>,
-    /// For a convener: how long the others wait for him, in seconds.
+    /// How long the others wait for the convener, in seconds.
     pub grace_seconds: u32,
+    /// A convener, as was asked for when he was dialled or let in.
+    pub convener: bool,
 }
 
 /// A member of a conference.
@@ -160,10 +162,9 @@ pub fn dump(reply: &Reply) -> Option<(LegId, Dump)> {
         (None, None) => LegSnapshotPhase::Dialling,
     };
     let (room, joined_at, left) = (room_number(&fields), micros(&fields, "variable_SKLIC_JOINED"), left(&fields));
-    Some((
-        leg_of(&fields)?,
-        Dump { phase, room, answered_at, joined_at, left, caller, grace_seconds: fields.number("variable_SKLIC_GRACE").unwrap_or(0) },
-    ))
+    let grace_seconds = fields.number("variable_SKLIC_GRACE").unwrap_or(0);
+    let convener = fields.get("variable_SKLIC_ROLE") == Some("convener");
+    Some((leg_of(&fields)?, Dump { phase, room, answered_at, joined_at, left, caller, grace_seconds, convener }))
 }
 
 /// Reads the record of a leg's end; `None` when there is none.
@@ -245,6 +246,7 @@ pub fn merge(lists: &Lists, legs: &mut Legs, waiting: &BTreeSet<LegId>) -> (BTre
         if let Some(dump) = dump {
             leg.room = leg.room.or(dump.room);
             leg.grace_seconds = leg.grace_seconds.max(dump.grace_seconds);
+            leg.convener |= dump.convener;
             leg.caller = leg.caller.take().or_else(|| dump.caller.clone());
             leg.answered_at = leg.answered_at.or(dump.answered_at);
             leg.joined_at = leg.joined_at.or(dump.joined_at);

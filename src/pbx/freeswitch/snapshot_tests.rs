@@ -74,11 +74,17 @@ fn one_channel_by_itself() {
         left: None,
         caller: None,
         grace_seconds: 0,
+        convener: false,
     };
     assert_eq!(told(5, 1), Some((leg(1), answered)));
     assert_eq!(told(0, 1).map(|(_, dump)| dump.phase), Some(LegSnapshotPhase::Ringing));
     assert_eq!(told(0, 0).map(|(_, dump)| dump.phase), Some(LegSnapshotPhase::Dialling));
     assert_eq!(dump(&reply("-ERR No such channel!\n")), None);
+    let role = |role: &str| {
+        let text = format!(r#"{{"Unique-ID":"{}","variable_CONF_NO":"1001","variable_SKLIC_ROLE":"{role}"}}"#, leg(1).channel_id());
+        dump(&reply(&text)).map(|(_, dump)| dump.convener)
+    };
+    assert_eq!((role("convener"), role("participant")), (Some(true), Some(false)));
 }
 
 /// Records as the dialplan has the switch write them.
@@ -136,6 +142,7 @@ async fn events_since_the_beginning_are_newer_than_the_lists() {
         left: None,
         caller: None,
         grace_seconds: 0,
+        convener: false,
     };
     lists.dumps = [(inside, dump.clone()), (stranger, dump)].into();
 
