@@ -19,7 +19,10 @@ const OVERTAKES: SignedDuration = SignedDuration::from_secs(30);
 #[must_use]
 pub fn reconcile(conference: &Conference, snapshot: &Snapshot, last_proof: Timestamp, now: Timestamp) -> Vec<Input> {
     let mut inputs = Vec::new();
-    for leg in conference.legs() {
+    // The convener's last: his end decides about the others.
+    let convener = conference.spec().convener.id;
+    let (his, others): (Vec<&Leg>, Vec<&Leg>) = conference.legs().partition(|leg| leg.participant == convener);
+    for leg in others.into_iter().chain(his) {
         let restarted = snapshot.booted_at > leg.proof_at;
         let fresh = now < leg.touched_at + FRESH && (conference.link() == Link::Up || leg.phase == LegPhase::Dialling);
         let ahead = leg.proof_at.duration_since(snapshot.at);

@@ -1,14 +1,14 @@
 //! What we believe, what the switch holds, and the inputs that make the two agree: the whole table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use sklic::conference::{Control, Input, reconcile};
-use sklic::ids::{LegId, Room};
+use sklic::conference::{Control, Input, Outcome, Settings, reconcile};
+use sklic::ids::{ConferenceId, LegId, Room};
 use sklic::pbx::{Command, CommandFailure, EndCause, EndRecord, Event, Evidence, LegSnapshot, LegSnapshotPhase, Snapshot};
 
-use crate::outcomes::dialled;
-use crate::world::{ROOM, World, ZERO, person};
+use crate::outcomes::{dialled, dialled_in};
+use crate::world::{ROOM, World, ZERO, person, spec};
 
 /// The only participant's leg in the phase of this name, half a minute ago.
 fn believed(phase: &str) -> (World, LegId) {
@@ -180,6 +180,30 @@ fn after_a_gap_only_a_call_just_handed_over_is_left_alone() {
         let inputs = differences(&world, &snapshot(&world, leg, "absent"), ZERO);
         assert_eq!(inputs.is_empty(), left_alone, "{phase}: {inputs:?}");
     }
+}
+
+#[test]
+fn who_was_busy_in_the_gap_was_so_whichever_leg_has_the_lower_name() {
+    let mut orders = BTreeSet::new();
+    for number in 0..16 {
+        let mut opening = spec(person(0, "convener"), vec![person(1, "ana")], Settings::default());
+        opening.id = ConferenceId(uuid::Uuid::from_u128(0xC0 + number));
+        let mut world = dialled_in(opening);
+        let (his, hers) = (world.leg_of(person(0, "").id, None).unwrap(), world.leg_of(person(1, "").id, None).unwrap());
+        orders.insert(his < hers);
+        world.now += SignedDuration::from_secs(30);
+        let mut snapshot = snapshot(&world, hers, "recorded");
+        snapshot.legs.remove(&his);
+        let record = snapshot.ended[&hers];
+        snapshot.ended.insert(his, record);
+        snapshot.ended.insert(hers, EndRecord { cause: EndCause { sip: Some(486), ..EndCause::default() }, ..record });
+        for input in differences(&world, &snapshot, ZERO) {
+            world.feed(input).unwrap().unwrap();
+        }
+        assert!(world.conference.phase().is_over());
+        assert_eq!(world.conference.leg(hers).unwrap().outcome, Some(Outcome::Busy), "his end cancels nothing that was over before");
+    }
+    assert_eq!(orders.len(), 2, "both orders were tried");
 }
 
 #[test]
