@@ -357,7 +357,8 @@ impl World {
             return Err(CommandFailure::Gone);
         }
         for leg in members {
-            if self.legs[&leg].dial.role == Role::Participant {
+            // Who came in past the lock counts as staff, as on Asterisk.
+            if self.legs[&leg].dial.role == Role::Participant && !self.legs[&leg].past_lock {
                 self.mute(room, leg, muted)?;
             }
         }
