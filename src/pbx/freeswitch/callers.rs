@@ -24,14 +24,15 @@ pub fn who(fields: &Fields) -> Option<Caller> {
         return None;
     }
     let text = |name| Caller::text(fields.get(name).unwrap_or_default().as_bytes());
-    let (asserted, gateway) = (text("variable_sip_P-Asserted-Identity"), text("variable_sip_gateway"));
+    let asserted = text("variable_sip_P-Asserted-Identity");
     Some(Caller {
         leg: leg_of_channel(fields.get("Unique-ID")?)?,
         dialled: text("variable_SKLIC_DNIS"),
         asserted: Some(asserted).into_iter().filter(|value| !value.is_empty()).map(address).collect(),
         presented: text("variable_sip_from_user"),
         private: Caller::is_private(&text("variable_sip_Privacy")) || fields.get("Caller-Privacy-Hide-Number") == Some("true"),
-        trunk: if gateway.is_empty() { text("variable_sofia_profile_name") } else { gateway },
+        // Never the gateway: mod_sofia takes that from the address that the caller himself has called (`;gw=NAME`, `gw+NAME`).
+        trunk: text("variable_sofia_profile_name"),
         call_id: text("variable_sip_call_id"),
         answered_at: micros(fields, "Caller-Channel-Answered-Time")?,
         pass: fields.get("variable_sip_h_X-Sklic-Pass").and_then(PassId::from_hex),
@@ -169,4 +170,17 @@ pub fn music(told: &str) -> String {
 #[must_use]
 pub fn ask_sounds() -> Request {
     Request::new("api global_getvar sklic_sounds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trunk_is_the_profile_and_never_what_the_caller_says() {
+        let event = br#"{"Unique-ID":"f86add92-c5c9-4a75-a17d-ecadb504f3db","Caller-Channel-Answered-Time":"1000","variable_SKLIC_IN":"1",
+            "variable_SKLIC_DNIS":"19819","variable_sip_gateway":"trunk","variable_sofia_profile_name":"public"}"#;
+        let fields = Fields::parse(event).expect("an event");
+        assert_eq!(who(&fields).map(|caller| caller.trunk).as_deref(), Some("public"));
+    }
 }

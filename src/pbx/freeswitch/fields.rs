@@ -40,7 +40,6 @@ const WANTED: &[&str] = &[
     "variable_sip_P-Asserted-Identity",
     "variable_sip_from_user",
     "variable_sip_Privacy",
-    "variable_sip_gateway",
     "variable_sofia_profile_name",
     "variable_sip_call_id",
     "variable_sip_h_X-Sklic-Pass",
