@@ -211,6 +211,20 @@ async fn a_convener_who_calls_a_drained_switch_starts_on_another() {
 }
 
 #[tokio::test]
+async fn a_convener_whose_people_have_no_room_here_starts_on_another_switch() {
+    let Some(api) = Api::with_switches(&[3, 100]).await else { return };
+    let user = api.user("100200").await;
+    let hash = sklic::http::secrets::hash_password("739154").unwrap();
+    dial_in::set_pin(&mut *api.database.connection().await, user.account, Some(&hash)).await.unwrap();
+    let conference = of_four(&api, &user, "Sestanek").await;
+    let first = dials(&api, "013099396", "+38659900001", &["100200", "739154"]);
+    api.until(&user, &conference, "it runs", |view| view["state"] == "running").await;
+    person(&api, &user, &conference, "Cene", "busy").await;
+    assert_eq!(legs(&api.simulators[0], 1).await, [first]);
+    assert_eq!(legs(&api.simulators[1], 1).await.len(), 1, "four people need four places");
+}
+
+#[tokio::test]
 async fn a_switch_that_is_full_takes_no_caller() {
     let Some(api) = Api::with_switches(&[1, 2]).await else { return };
     let user = api.user("100200").await;
