@@ -127,15 +127,16 @@ pub fn admit(admit: &Admit, awaited: bool) -> [Request; 2] {
     [set(admit.leg, &variables), send_to(admit.leg, exten, "sklic-out")]
 }
 
-/// To another switch; `destination` is how this one calls it.
+/// How another switch is called, before [`bring`]. By itself, for a list of variables would end at the first `;` of it.
 #[must_use]
-pub fn bring(bring: &Bring, destination: String) -> [Request; 2] {
-    let variables = [
-        ("SKLIC_TO", destination),
-        ("SKLIC_PASS", bring.pass.hex()),
-        ("SKLIC_LANG", bring.language.code().to_owned()),
-        ("SKLIC_CALLER", "brought".to_owned()),
-    ];
+pub fn towards(leg: LegId, destination: &str) -> Request {
+    Request::new(format!("api uuid_setvar {} SKLIC_TO {destination}", channel(leg)))
+}
+
+/// To another switch.
+#[must_use]
+pub fn bring(bring: &Bring) -> [Request; 2] {
+    let variables = [("SKLIC_PASS", bring.pass.hex()), ("SKLIC_LANG", bring.language.code().to_owned()), ("SKLIC_CALLER", "brought".to_owned())];
     [set(bring.leg, &variables), send_to(bring.leg, "bring", "sklic-in")]
 }
 
@@ -182,5 +183,15 @@ mod tests {
             "variable_SKLIC_DNIS":"19819","variable_sip_gateway":"trunk","variable_sofia_profile_name":"public"}"#;
         let fields = Fields::parse(event).expect("an event");
         assert_eq!(who(&fields).map(|caller| caller.trunk).as_deref(), Some("public"));
+    }
+
+    #[test]
+    fn how_another_switch_is_called_is_told_whole() {
+        let leg = LegId::derive(crate::ids::ConferenceId(uuid::Uuid::nil()), 1);
+        let mut sent = bytes::BytesMut::new();
+        let request = towards(leg, "sofia/internal/19819@198.51.100.8:5060;transport=tcp");
+        tokio_util::codec::Encoder::encode(&mut crate::pbx::freeswitch::codec::EslCodec::default(), &request, &mut sent).expect("safe");
+        let expected = format!("api uuid_setvar {} SKLIC_TO sofia/internal/19819@198.51.100.8:5060;transport=tcp\n\n", leg.channel_id());
+        assert_eq!(sent, expected.as_bytes());
     }
 }

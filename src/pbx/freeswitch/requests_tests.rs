@@ -45,7 +45,10 @@ fn a_call_carries_everything_that_the_dialplan_reads() {
     let mut convener = Dial { role: Role::Convener, grace_seconds: 0, muted: false, language: Language::Sl, ..dial("19819") };
     convener.number = "19819".into();
     let line = text(&originate(&config(), &convener, "job-2").expect("a number"));
-    assert!(line.contains("SKLIC_LANG=sl,SKLIC_GRACE=0,SKLIC_GUARD=0,SKLIC_MUTED=0,SKLIC_ROLE=convener,") && line.contains(" convener XML sklic-out\n"), "{line}");
+    assert!(
+        line.contains("SKLIC_LANG=sl,SKLIC_GRACE=0,SKLIC_GUARD=0,SKLIC_MUTED=0,SKLIC_ROLE=convener,") && line.contains(" convener XML sklic-out\n"),
+        "{line}"
+    );
 }
 
 /// The table of FACTS on injection: each of these would be something else than a number to the switch.
