@@ -51,7 +51,7 @@ fn snapshot(world: &World, leg: LegId, held: &str) -> Snapshot {
     };
     let inside = |muted| LegSnapshotPhase::Inside { room: ROOM, muted };
     let convener = world.leg_of(person(0, "").id, None).unwrap();
-    snapshot.legs.insert(convener, LegSnapshot { phase: inside(false), answered_at: None, joined_at: None });
+    snapshot.legs.insert(convener, LegSnapshot { phase: inside(false), answered_at: None, joined_at: None, left_at: None });
     let phase = match held {
         "absent" => None,
         "recorded" => {
@@ -60,7 +60,7 @@ fn snapshot(world: &World, leg: LegId, held: &str) -> Snapshot {
         }
         "restarted" => {
             snapshot.booted_at = at;
-            snapshot.legs.insert(convener, LegSnapshot { phase: inside(false), answered_at: None, joined_at: None });
+            snapshot.legs.insert(convener, LegSnapshot { phase: inside(false), answered_at: None, joined_at: None, left_at: None });
             None
         }
         "dialling" => Some(LegSnapshotPhase::Dialling),
@@ -72,7 +72,7 @@ fn snapshot(world: &World, leg: LegId, held: &str) -> Snapshot {
         _ => unreachable!("{held}"),
     };
     if let Some(phase) = phase {
-        snapshot.legs.insert(leg, LegSnapshot { phase, answered_at: None, joined_at: None });
+        snapshot.legs.insert(leg, LegSnapshot { phase, answered_at: None, joined_at: None, left_at: None });
     }
     snapshot
 }
@@ -218,7 +218,7 @@ fn an_event_that_overtook_the_snapshot_counts() {
     let mut absent = old.clone();
     absent.legs.remove(&leg);
     let mut answered = old.clone();
-    answered.legs.insert(leg, LegSnapshot { phase: LegSnapshotPhase::Answered, answered_at: None, joined_at: None });
+    answered.legs.insert(leg, LegSnapshot { phase: LegSnapshotPhase::Answered, answered_at: None, joined_at: None, left_at: None });
     for snapshot in [old, absent, answered] {
         assert_eq!(differences(&world, &snapshot, ZERO), vec![]);
     }
@@ -265,7 +265,9 @@ fn nothing_is_compared_before_the_start() {
         rooms: BTreeMap::from([(ROOM, true)]),
         ended: BTreeMap::new(),
     };
-    snapshot.legs.insert(LegId(uuid::Uuid::nil()), LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None });
+    snapshot
+        .legs
+        .insert(LegId(uuid::Uuid::nil()), LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None, left_at: None });
     assert_eq!(differences(&world, &snapshot, ZERO), vec![]);
 }
 

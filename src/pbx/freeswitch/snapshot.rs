@@ -203,13 +203,19 @@ pub fn room_legs(reply: &Reply) -> Vec<LegId> {
 }
 
 impl Lists {
-    /// The legs on which our knowledge and the lists differ: each is to be asked for by itself.
-    pub fn doubtful(&self, legs: &Legs, expected: &[LegId]) -> BTreeSet<LegId> {
+    /// The legs on which our knowledge and the lists differ: each is to be asked for by itself. After a gap so is each that is
+    /// answered and in no room, for it may have been in one meanwhile.
+    pub fn doubtful(&self, legs: &Legs, expected: &[LegId], after_gap: bool) -> BTreeSet<LegId> {
         let on_switch = |id: &LegId| self.channels.contains_key(id);
         let known = legs.iter().filter(|(_, leg)| leg.created).map(|(id, _)| id);
         let missing = known.chain(expected.iter().copied()).chain(self.members.keys().copied()).filter(|id| !on_switch(id));
         let strange = |id: &LegId| legs.get(*id).is_none_or(|leg| leg.room.is_none() && leg.caller.is_none());
-        missing.chain(self.channels.keys().copied().filter(strange)).filter(|id| !legs.has_ended(*id) || expected.contains(id)).collect()
+        let answered = |phase| matches!(phase, LegSnapshotPhase::Answered | LegSnapshotPhase::Inside { .. });
+        let unseen = |id: &LegId| after_gap && !self.members.contains_key(id) && legs.get(*id).is_some_and(|leg| answered(leg.phase));
+        missing
+            .chain(self.channels.keys().copied().filter(|id| strange(id) || unseen(id)))
+            .filter(|id| !legs.has_ended(*id) || expected.contains(id))
+            .collect()
     }
 }
 
@@ -250,6 +256,7 @@ pub fn merge(lists: &Lists, legs: &mut Legs, waiting: &BTreeSet<LegId>) -> (BTre
             leg.caller = leg.caller.take().or_else(|| dump.caller.clone());
             leg.answered_at = leg.answered_at.or(dump.answered_at);
             leg.joined_at = leg.joined_at.or(dump.joined_at);
+            leg.left_at = leg.left_at.or(dump.left.map(|(_, at)| at));
         }
     }
     let lost: Vec<LegId> = legs
@@ -261,11 +268,12 @@ pub fn merge(lists: &Lists, legs: &mut Legs, waiting: &BTreeSet<LegId>) -> (BTre
         tracing::info!(leg.id = %id, "the switch no longer has a leg");
         legs.drop_silently(id);
     }
-    let dialling = LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None };
+    let dialling = LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None, left_at: None };
     let mut living: BTreeMap<_, _> = waiting.iter().filter(|id| !legs.has_ended(**id)).map(|id| (*id, dialling)).collect();
     let mut rooms = BTreeMap::new();
     for (id, leg) in legs.iter() {
-        living.insert(id, LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at });
+        let left_at = leg.left_at.filter(|_| leg.phase == LegSnapshotPhase::Answered && leg.joined_at.is_some());
+        living.insert(id, LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at, left_at });
         if let LegSnapshotPhase::Inside { room, .. } = leg.phase {
             rooms.insert(room, lists.rooms.get(&room).copied().unwrap_or(false));
         }

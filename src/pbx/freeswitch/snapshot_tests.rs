@@ -133,7 +133,9 @@ async fn events_since_the_beginning_are_newer_than_the_lists() {
     // After the list was asked for, the first answered.
     legs.take(ringing, at(2), What::Answered, now);
     // What one side knows and the other does not is asked for by itself: the list of channels lags behind.
-    assert_eq!(lists.doubtful(&legs, &[waiting]), BTreeSet::from([inside, stranger, gone, waiting]));
+    assert_eq!(lists.doubtful(&legs, &[waiting], false), BTreeSet::from([inside, stranger, gone, waiting]));
+    let all = BTreeSet::from([inside, stranger, gone, waiting, ringing, left]);
+    assert_eq!(lists.doubtful(&legs, &[waiting], true), all, "after a gap whoever is answered and in no room may have been in one");
     let dump = Dump {
         phase: LegSnapshotPhase::Answered,
         room: Some(ROOM),
@@ -144,7 +146,8 @@ async fn events_since_the_beginning_are_newer_than_the_lists() {
         grace_seconds: 0,
         convener: false,
     };
-    lists.dumps = [(inside, dump.clone()), (stranger, dump)].into();
+    let came_and_went = Dump { left: Some((ROOM, at(3))), ..dump.clone() };
+    lists.dumps = [(inside, dump), (stranger, came_and_went)].into();
 
     let (living, rooms) = merge(&lists, &mut legs, &BTreeSet::from([asked, waiting]));
     let phases: BTreeMap<_, _> = living.iter().map(|(id, leg)| (*id, leg.phase)).collect();
@@ -157,7 +160,8 @@ async fn events_since_the_beginning_are_newer_than_the_lists() {
         (left, LegSnapshotPhase::Answered),
     ]);
     assert_eq!(phases, expected, "the one that the switch does not have is gone");
-    assert_eq!(living[&inside].joined_at, Some(at(2)));
+    assert_eq!((living[&inside].joined_at, living[&inside].left_at), (Some(at(2)), None));
+    assert_eq!((living[&stranger].joined_at, living[&stranger].left_at), (Some(at(2)), Some(at(3))), "both are told of whom nobody heard");
     assert_eq!(rooms, BTreeMap::from([(ROOM, true)]), "a room without a member of ours is not ours");
 
     // Later a leg of which the switch never told is no longer believed in.

@@ -478,7 +478,10 @@ impl World {
     }
 
     pub(super) fn snapshot(&self, expected: &[LegId], at: Timestamp) -> Snapshot {
-        let held = |leg: &Leg| LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at };
+        let held = |leg: &Leg| {
+            let left_at = leg.left_at.filter(|_| leg.phase == LegSnapshotPhase::Answered);
+            LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at, left_at }
+        };
         let legs: BTreeMap<LegId, LegSnapshot> = self.legs.iter().map(|(id, leg)| (*id, held(leg))).collect();
         let rooms = self.rooms.iter().filter(|(room, _)| !self.members(**room).is_empty());
         Snapshot {
