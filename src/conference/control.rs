@@ -166,7 +166,7 @@ impl Conference {
             leg.convener_muted = muted;
             out.legs.insert(leg.id);
             // A microphone that its owner closed is never opened for him, and who came in past the lock counts as staff on some switches.
-            if (!muted && leg.self_muted) || (muted && leg.past_lock()) {
+            if (!muted && leg.self_muted) || leg.past_lock() {
                 one_by_one.push(leg.id);
             }
         }

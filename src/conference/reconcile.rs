@@ -19,7 +19,10 @@ const OVERTAKES: SignedDuration = SignedDuration::from_secs(30);
 #[must_use]
 pub fn reconcile(conference: &Conference, snapshot: &Snapshot, last_proof: Timestamp, now: Timestamp) -> Vec<Input> {
     let mut inputs = Vec::new();
-    for leg in conference.legs() {
+    // The convener's last: his end decides about the others.
+    let convener = conference.spec().convener.id;
+    let (his, others): (Vec<&Leg>, Vec<&Leg>) = conference.legs().partition(|leg| leg.participant == convener);
+    for leg in others.into_iter().chain(his) {
         let restarted = snapshot.booted_at > leg.proof_at;
         let fresh = now < leg.touched_at + FRESH && (conference.link() == Link::Up || leg.phase == LegPhase::Dialling);
         let ahead = leg.proof_at.duration_since(snapshot.at);
@@ -80,9 +83,17 @@ fn present(conference: &Conference, leg: &Leg, held: &LegSnapshot, at: Timestamp
         LegSnapshotPhase::Answered | LegSnapshotPhase::Inside { .. } => {
             if unanswered {
                 feed(Event::Answered { leg: id, at: held.answered_at.unwrap_or(at) });
-            } else if leg.phase == LegPhase::Inside {
-                // He left unseen; conference time is not counted past the last proof of it.
-                feed(Event::Left { leg: id, room, at: leg.proof_at.max(last_proof) });
+            }
+            if leg.phase == LegPhase::Inside {
+                // He left unseen; where nobody wrote down when, conference time is not counted past the last proof of it.
+                feed(Event::Left { leg: id, room, at: held.left_at.unwrap_or_else(|| leg.proof_at.max(last_proof)) });
+            } else if leg.phase != LegPhase::Leaving
+                && conference.link() != Link::Up
+                && let Some((joined_at, left_at)) = held.joined_at.zip(held.left_at)
+            {
+                // He came and left within the gap.
+                feed(Event::Joined { leg: id, room, muted: conference.all_muted, at: joined_at });
+                feed(Event::Left { leg: id, room, at: left_at });
             }
         }
     }

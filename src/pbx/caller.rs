@@ -25,7 +25,7 @@ pub struct Caller {
     pub presented: String,
     /// He asked that his number be kept private (Privacy: id, user or header, RFC 3323).
     pub private: bool,
-    /// The trunk by which he came, by its name on the switch: endpoint (Asterisk), profile or gateway (FreeSWITCH).
+    /// The trunk by which he came, by its name on the switch: endpoint (Asterisk) or SIP profile (FreeSWITCH).
     pub trunk: String,
     /// The call's SIP Call-ID.
     pub call_id: String,

@@ -3,7 +3,7 @@
 //! Money depends on it, so our own wall clock has no part in it: when that is set, forward or back,
 //! the time between two answers of the switch is still measured by a clock that only runs on.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,7 +32,17 @@ impl FarClock {
         self.after(self.at.elapsed())
     }
 
-    fn after(&self, elapsed: std::time::Duration) -> Timestamp {
+    /// The last moment at which the switch is known to have lived: now, when it has told its time within the `usual` while,
+    /// else what it told last. A link that is half open, or a service that stood still, notices late.
+    pub(super) fn proof(&self, usual: Duration) -> Timestamp {
+        self.proof_after(self.at.elapsed(), usual)
+    }
+
+    fn proof_after(&self, elapsed: Duration, usual: Duration) -> Timestamp {
+        if elapsed <= usual { self.after(elapsed) } else { self.said }
+    }
+
+    fn after(&self, elapsed: Duration) -> Timestamp {
         let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
         self.said.checked_add(SignedDuration::from_micros(elapsed)).unwrap_or(self.said)
     }
@@ -51,10 +61,20 @@ mod tests {
     fn it_runs_on_from_what_the_switch_said_whatever_our_clock_says() {
         let said: Timestamp = "2020-02-02T02:02:02Z".parse().unwrap();
         let far = FarClock::says(said);
-        assert_eq!(far.after(std::time::Duration::from_millis(1_500)), "2020-02-02T02:02:03.5Z".parse().unwrap());
+        assert_eq!(far.after(Duration::from_millis(1_500)), "2020-02-02T02:02:03.5Z".parse().unwrap());
         let now = far.now();
         assert!(now >= said && now < said + SignedDuration::from_secs(3_600), "{now}");
         assert!(far.skew() < SignedDuration::from_hours(-24 * 365));
         assert!(FarClock::unheard().skew().abs() < SignedDuration::from_secs(3_600));
+    }
+
+    #[test]
+    fn a_switch_that_was_silent_longer_than_usual_lived_when_it_spoke_last() {
+        let said: Timestamp = "2020-02-02T02:02:02Z".parse().unwrap();
+        let (far, usual) = (FarClock::says(said), Duration::from_secs(4));
+        assert_eq!(far.proof_after(usual, usual), "2020-02-02T02:02:06Z".parse().unwrap(), "an end at once is exact");
+        assert_eq!(far.proof_after(usual + Duration::from_micros(1), usual), said);
+        assert_eq!(far.proof_after(Duration::from_secs(600), usual), said);
+        assert!(far.proof(Duration::from_secs(3_600)) >= said);
     }
 }

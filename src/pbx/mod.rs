@@ -435,6 +435,8 @@ pub struct LegSnapshot {
     pub answered_at: Option<Timestamp>,
     /// When it came into the room, if the switch can tell.
     pub joined_at: Option<Timestamp>,
+    /// When it left the room again, if it has and the switch can tell; never without `joined_at`.
+    pub left_at: Option<Timestamp>,
 }
 
 /// How far a leg is, in a snapshot.

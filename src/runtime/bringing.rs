@@ -2,12 +2,14 @@
 //!
 //! His switch calls the other one by SIP and connects the two. Who he is goes through the database: a pass that nobody can guess names it,
 //! and comes with the call. At the other switch the pass stands for his code, and his leg there is the one that the conference has,
-//! with the first switch's time of answer. A pass that is unknown, used or old makes him an ordinary caller.
+//! answered as long ago as he was at the first switch. A pass that is unknown, used or old makes him an ordinary caller.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::Runtime;
@@ -32,6 +34,18 @@ pub(super) enum Place {
     There(String),
 }
 
+/// When a caller who was answered `here` had been answered `earlier` at his first switch, by the clock of this one.
+fn first_answer(here: Timestamp, earlier: SignedDuration) -> Timestamp {
+    // To the microsecond, which is what the journal keeps.
+    let earlier = i64::try_from(earlier.as_micros()).unwrap_or(0).max(0);
+    here.checked_sub(SignedDuration::from_micros(earlier)).unwrap_or(here)
+}
+
+/// The moment of `answered` by the service's clock, which the two switches' clocks have nothing to do with.
+fn by_our_clock(answered: Instant) -> Timestamp {
+    clock::now() - answered.elapsed()
+}
+
 impl Runtime {
     /// Takes over what the operator has decided about draining switches.
     pub(super) async fn follow_drains(&self) {
@@ -48,16 +62,17 @@ impl Runtime {
         }
     }
 
-    /// Who has come with a pass, as he was at his first switch; `None` for everybody else.
-    pub(super) async fn recognise(&self, node: &Node, caller: &Caller) -> Option<Pass> {
+    /// Who has come with a pass, as he was at his first switch; `None` for everybody else. `answered` is when he was so here.
+    pub(super) async fn recognise(&self, node: &Node, caller: &Caller, answered: Instant) -> Option<Pass> {
         let id = caller.pass?;
         let shown = async { passes::show(&mut *self.connection().await?, id, (&node.name, caller.leg), clock::now()).await };
         match shown.await {
             Ok(Some(pass)) => {
                 info!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id, first.leg = %pass.caller.leg, first.sip.call_id = %pass.caller.call_id,
                     "a caller was brought from another switch");
-                // His call began with the first answer. A clock that is ahead there does not make him come later than he did.
-                let answered_at = pass.caller.answered_at.min(caller.answered_at);
+                // His call began with the first answer, of which the pass tells by the service's clock.
+                let earlier = by_our_clock(answered).duration_since(pass.caller.answered_at);
+                let answered_at = first_answer(caller.answered_at, earlier);
                 let first = Caller { leg: caller.leg, answered_at, pass: None, ..pass.caller };
                 Some(Pass { caller: first, ..pass })
             }
@@ -126,7 +141,8 @@ impl Guest {
         }
         let id = PassId::drawn();
         let (conference, contact) = errand.unzip();
-        let pass = Pass { account, conference, contact, caller: Caller { pass: None, ..self.caller.clone() }, node: to.to_owned() };
+        let caller = Caller { pass: None, answered_at: by_our_clock(self.answered), ..self.caller.clone() };
+        let pass = Pass { account, conference, contact, caller, node: to.to_owned() };
         passes::issue(&mut *self.runtime.connection().await?, id, &pass, clock::now()).await?;
         let (leg, language) = (self.caller.leg, self.access.language);
         // A form of the access number in the configuration: plain digits.
@@ -167,5 +183,19 @@ impl Guest {
         };
         let effects = self.dialogue.handle(input);
         self.carry(effects).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_began_as_long_before_as_our_clock_has_measured() {
+        let here: Timestamp = "2026-01-01T09:00:10Z".parse().unwrap();
+        assert_eq!(first_answer(here, SignedDuration::from_millis(3_500)), "2026-01-01T09:00:06.5Z".parse().unwrap());
+        assert_eq!(first_answer(here, SignedDuration::from_nanos(1_999)), "2026-01-01T09:00:09.999999Z".parse().unwrap());
+        assert_eq!(first_answer(here, SignedDuration::from_secs(-5)), here, "clocks of two service nodes may differ a little");
+        assert_eq!(first_answer(here, SignedDuration::MAX), here);
     }
 }

@@ -185,10 +185,12 @@ impl Guest {
             // so a second one would gain him nothing; and he has not asked for another conference beside the one that runs.
             return Ok(Some(Input::Refused(Phrase::NotPossible)));
         }
-        if !self.came_with_pass && (self.node.is_draining() || self.node.room_for(0).is_none()) {
+        let people = self.places_of(account, open.iter().find(|conference| !conference.running)).await?;
+        // He himself is counted already.
+        if !self.came_with_pass && (self.node.is_draining() || self.node.room_for(people - 1).is_none()) {
             // The conference that he starts is not to be here.
-            let here = self.runtime.inner.nodes.with_room(1).map(|node| node.name.clone());
-            let elsewhere = || self.runtime.inner.membership.switch_with_room(1).map(|switch| switch.name.clone());
+            let here = self.runtime.inner.nodes.with_room(people).map(|node| node.name.clone());
+            let elsewhere = || self.runtime.inner.membership.switch_with_room(people).map(|switch| switch.name.clone());
             return match here.or_else(elsewhere) {
                 Some(switch) => self.bring(&switch, account, None).await,
                 None => Ok(Some(Input::Refused(Phrase::Full))),
@@ -222,6 +224,13 @@ impl Guest {
                 Some(self.not_started(&fault))
             }
         })
+    }
+
+    /// How many places the conference needs that he is about to start; one without a plan has him alone.
+    async fn places_of(&self, account: AccountId, planned: Option<&Open>) -> Result<usize, StorageError> {
+        let Some(planned) = planned else { return Ok(1) };
+        let people = participants::list(&mut *self.runtime.connection().await?, account, planned.id).await?;
+        Ok(people.len().max(1))
     }
 
     async fn start(&self, account: AccountId, conference: ConferenceId, caller: NewCaller) -> Result<(), ControlError> {

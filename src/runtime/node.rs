@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -61,6 +62,8 @@ pub(super) struct Node {
 /// A caller who has just arrived, and what is told about him from here on.
 pub(super) struct Arrival {
     pub(super) caller: Caller,
+    /// When he was answered, by a clock that only runs on: the switch's own may show anything.
+    pub(super) answered: Instant,
     pub(super) inbox: UnboundedReceiver<Message>,
 }
 
@@ -257,7 +260,10 @@ impl Node {
     }
 
     /// A caller has arrived: what is told about him goes to the reception, until a conference takes him.
-    fn take_in(&self, caller: Caller) {
+    /// `age` is for how long he has been there.
+    fn take_in(&self, caller: Caller, age: Duration) {
+        let now = Instant::now();
+        let answered = now.checked_sub(age).unwrap_or(now);
         calls::has_call_id(caller.leg, &caller.call_id);
         let (sender, inbox) = unbounded_channel();
         {
@@ -268,7 +274,7 @@ impl Node {
             routes.callers.insert(caller.leg);
             routes.legs.insert(caller.leg, sender);
         }
-        let _ = self.arrivals.send(Arrival { caller, inbox });
+        let _ = self.arrivals.send(Arrival { caller, answered, inbox });
     }
 
     /// The reception has done with a caller: he is a conference's, or gone.
@@ -294,7 +300,7 @@ impl Node {
     fn compare_callers(&self, taken: &Taken, missed: &mut BTreeSet<LegId>) {
         let snapshot = &taken.snapshot;
         for caller in snapshot.callers.values() {
-            self.take_in(caller.clone());
+            self.take_in(caller.clone(), clock::until(caller.answered_at, snapshot.at));
         }
         let routes = self.routes();
         let gone: BTreeSet<LegId> = routes.callers.iter().copied().filter(|leg| !snapshot.legs.contains_key(leg)).collect();
@@ -429,7 +435,7 @@ impl Node {
                     let _ = inbox.send(Message::LinkLost { last_heard });
                 }
             }
-            Event::Arrived { caller } => self.take_in(*caller),
+            Event::Arrived { caller } => self.take_in(*caller, Duration::ZERO),
             event => {
                 if let Some(inbox) = self.inbox_of(&event) {
                     let _ = inbox.send(Message::Event(event));

@@ -34,6 +34,8 @@ pub(super) struct Guest {
     pub(super) runtime: Runtime,
     pub(super) node: Arc<Node>,
     pub(super) caller: Caller,
+    /// When he was answered here.
+    pub(super) answered: Instant,
     pub(super) identity: Identity,
     pub(super) access: AccessNumber,
     pub(super) dialogue: Dialogue,
@@ -60,7 +62,7 @@ impl Runtime {
                 () = node.stop.cancelled() => return,
                 arrival = arrivals.recv() => arrival,
             };
-            let Some(Arrival { caller, inbox }) = arrival else { return };
+            let Some(Arrival { caller, answered, inbox }) = arrival else { return };
             let (runtime, node) = (self.clone(), Arc::clone(&node));
             self.inner.tasks.spawn(async move {
                 let leg = caller.leg;
@@ -68,15 +70,15 @@ impl Runtime {
                 tokio::select! {
                     // The call stays where it is: the next start of the service takes it in hand.
                     () = stop.cancelled() => {}
-                    () = runtime.attend(Arc::clone(&node), caller, inbox) => node.release(leg),
+                    () = runtime.attend(Arc::clone(&node), (caller, answered), inbox) => node.release(leg),
                 }
             });
         }
     }
 
-    async fn attend(&self, node: Arc<Node>, caller: Caller, mut inbox: UnboundedReceiver<Message>) {
+    async fn attend(&self, node: Arc<Node>, (caller, answered): (Caller, Instant), mut inbox: UnboundedReceiver<Message>) {
         let rules = &self.inner.rules;
-        let pass = self.recognise(&node, &caller).await;
+        let pass = self.recognise(&node, &caller, answered).await;
         let mut caller = pass.as_ref().map_or(caller, |pass| pass.caller.clone());
         caller.dialled = number_dialled(&caller.dialled);
         let identity = identify(&caller, &rules.dial_in.trusted_trunks, &rules.numbering);
@@ -114,7 +116,7 @@ impl Runtime {
             (waiting, until)
         });
         let came_with_pass = pass.is_some();
-        let mut guest = Guest { runtime: self.clone(), node, caller, identity, access, dialogue, waiting, came_with_pass, brought: None };
+        let mut guest = Guest { runtime: self.clone(), node, caller, answered, identity, access, dialogue, waiting, came_with_pass, brought: None };
         let mut next = match pass {
             Some(pass) => guest.enter_by_pass(pass).await,
             None => guest.carry(effects).await,

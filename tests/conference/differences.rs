@@ -1,14 +1,14 @@
 //! What we believe, what the switch holds, and the inputs that make the two agree: the whole table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use sklic::conference::{Control, Input, reconcile};
-use sklic::ids::{LegId, Room};
+use sklic::conference::{Control, Input, Outcome, Settings, reconcile};
+use sklic::ids::{ConferenceId, LegId, Room};
 use sklic::pbx::{Command, CommandFailure, EndCause, EndRecord, Event, Evidence, LegSnapshot, LegSnapshotPhase, Snapshot};
 
-use crate::outcomes::dialled;
-use crate::world::{ROOM, World, ZERO, person};
+use crate::outcomes::{dialled, dialled_in};
+use crate::world::{ROOM, World, ZERO, person, spec};
 
 /// The only participant's leg in the phase of this name, half a minute ago.
 fn believed(phase: &str) -> (World, LegId) {
@@ -51,7 +51,7 @@ fn snapshot(world: &World, leg: LegId, held: &str) -> Snapshot {
     };
     let inside = |muted| LegSnapshotPhase::Inside { room: ROOM, muted };
     let convener = world.leg_of(person(0, "").id, None).unwrap();
-    snapshot.legs.insert(convener, LegSnapshot { phase: inside(false), answered_at: None, joined_at: None });
+    snapshot.legs.insert(convener, LegSnapshot { phase: inside(false), answered_at: None, joined_at: None, left_at: None });
     let phase = match held {
         "absent" => None,
         "recorded" => {
@@ -60,7 +60,7 @@ fn snapshot(world: &World, leg: LegId, held: &str) -> Snapshot {
         }
         "restarted" => {
             snapshot.booted_at = at;
-            snapshot.legs.insert(convener, LegSnapshot { phase: inside(false), answered_at: None, joined_at: None });
+            snapshot.legs.insert(convener, LegSnapshot { phase: inside(false), answered_at: None, joined_at: None, left_at: None });
             None
         }
         "dialling" => Some(LegSnapshotPhase::Dialling),
@@ -72,7 +72,7 @@ fn snapshot(world: &World, leg: LegId, held: &str) -> Snapshot {
         _ => unreachable!("{held}"),
     };
     if let Some(phase) = phase {
-        snapshot.legs.insert(leg, LegSnapshot { phase, answered_at: None, joined_at: None });
+        snapshot.legs.insert(leg, LegSnapshot { phase, answered_at: None, joined_at: None, left_at: None });
     }
     snapshot
 }
@@ -183,6 +183,30 @@ fn after_a_gap_only_a_call_just_handed_over_is_left_alone() {
 }
 
 #[test]
+fn who_was_busy_in_the_gap_was_so_whichever_leg_has_the_lower_name() {
+    let mut orders = BTreeSet::new();
+    for number in 0..16 {
+        let mut opening = spec(person(0, "convener"), vec![person(1, "ana")], Settings::default());
+        opening.id = ConferenceId(uuid::Uuid::from_u128(0xC0 + number));
+        let mut world = dialled_in(opening);
+        let (his, hers) = (world.leg_of(person(0, "").id, None).unwrap(), world.leg_of(person(1, "").id, None).unwrap());
+        orders.insert(his < hers);
+        world.now += SignedDuration::from_secs(30);
+        let mut snapshot = snapshot(&world, hers, "recorded");
+        snapshot.legs.remove(&his);
+        let record = snapshot.ended[&hers];
+        snapshot.ended.insert(his, record);
+        snapshot.ended.insert(hers, EndRecord { cause: EndCause { sip: Some(486), ..EndCause::default() }, ..record });
+        for input in differences(&world, &snapshot, ZERO) {
+            world.feed(input).unwrap().unwrap();
+        }
+        assert!(world.conference.phase().is_over());
+        assert_eq!(world.conference.leg(hers).unwrap().outcome, Some(Outcome::Busy), "his end cancels nothing that was over before");
+    }
+    assert_eq!(orders.len(), 2, "both orders were tried");
+}
+
+#[test]
 fn an_event_that_overtook_the_snapshot_counts() {
     let (mut world, leg) = believed("ringing");
     let old = snapshot(&world, leg, "ringing");
@@ -194,7 +218,7 @@ fn an_event_that_overtook_the_snapshot_counts() {
     let mut absent = old.clone();
     absent.legs.remove(&leg);
     let mut answered = old.clone();
-    answered.legs.insert(leg, LegSnapshot { phase: LegSnapshotPhase::Answered, answered_at: None, joined_at: None });
+    answered.legs.insert(leg, LegSnapshot { phase: LegSnapshotPhase::Answered, answered_at: None, joined_at: None, left_at: None });
     for snapshot in [old, absent, answered] {
         assert_eq!(differences(&world, &snapshot, ZERO), vec![]);
     }
@@ -241,7 +265,9 @@ fn nothing_is_compared_before_the_start() {
         rooms: BTreeMap::from([(ROOM, true)]),
         ended: BTreeMap::new(),
     };
-    snapshot.legs.insert(LegId(uuid::Uuid::nil()), LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None });
+    snapshot
+        .legs
+        .insert(LegId(uuid::Uuid::nil()), LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None, left_at: None });
     assert_eq!(differences(&world, &snapshot, ZERO), vec![]);
 }
 

@@ -248,7 +248,9 @@ impl Switch {
             Real::Over => unreachable!("filtered"),
         };
         let living = self.calls.iter().filter(|(_, call)| call.real != Real::Over);
-        let legs = living.map(|(leg, call)| (*leg, LegSnapshot { phase: held(call), answered_at: call.answered, joined_at: call.joined })).collect();
+        let legs = living
+            .map(|(leg, call)| (*leg, LegSnapshot { phase: held(call), answered_at: call.answered, joined_at: call.joined, left_at: None }))
+            .collect();
         let record = |leg: LegId| {
             let call = self.calls.get(&leg).filter(|call| self.keeps_records && call.recorded)?;
             let record = EndRecord { cause: call.cause, answered_at: call.answered, joined_at: call.joined, left_at: call.left, at: call.ended? };

@@ -1,6 +1,6 @@
 //! What the switch says about an end, and the outcome that is drawn from it: the same on every switch (R16).
 
-use sklic::conference::{Control, Input, Outcome, ParticipantState, Settings};
+use sklic::conference::{Control, Input, Outcome, ParticipantState, Settings, Spec};
 use sklic::pbx::{EndCause, Event};
 
 use crate::words::{cause, word};
@@ -8,7 +8,12 @@ use crate::world::{ROOM, World, person, spec};
 
 /// A conference that runs, with one participant whose call has just been placed.
 pub fn dialled() -> World {
-    let mut world = World::open(spec(person(0, "convener"), vec![person(1, "ana")], Settings::default()));
+    dialled_in(spec(person(0, "convener"), vec![person(1, "ana")], Settings::default()))
+}
+
+/// The same of another conference with the same people.
+pub fn dialled_in(opening: Spec) -> World {
+    let mut world = World::open(opening);
     world.feed(Input::Control { control: Control::Start }).unwrap().unwrap();
     world.now += jiff::SignedDuration::from_secs(3);
     let convener = world.leg_of(person(0, "").id, None).unwrap();

@@ -497,7 +497,8 @@ fn leg_snapshot(phase: &str) -> Result<LegSnapshot, String> {
         _ => return Err(format!("{phase}: no such phase of a snapshot")),
     };
     let mut times = rest.split('/').filter(|time| !time.is_empty()).map(moment);
-    Ok(LegSnapshot { phase, answered_at: times.next().transpose()?, joined_at: times.next().transpose()? })
+    let mut time = || times.next().transpose();
+    Ok(LegSnapshot { phase, answered_at: time()?, joined_at: time()?, left_at: time()? })
 }
 
 fn end_record(text: &str) -> Result<EndRecord, String> {

@@ -71,8 +71,9 @@ async fn silence_is_a_lost_link() {
     };
     let (server, connection, pbx, mut events) = linked_with(short).await;
     let waiting = pbx.execute(Command::HangUp { leg: leg(1) });
-    let Event::LinkDown { reason, .. } = next(&mut events).await else { panic!("the link is lost") };
+    let Event::LinkDown { reason, last_heard } = next(&mut events).await else { panic!("the link is lost") };
     assert!(reason.contains("silence"), "{reason}");
+    assert!(last_heard + Duration::from_millis(300) < sklic::clock::now(), "nothing is known of the time in which it was silent");
     assert_eq!(waiting.await, Err(CommandFailure::NoReply), "it may have happened");
     drop(connection);
     server.session().await;

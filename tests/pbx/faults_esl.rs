@@ -307,8 +307,9 @@ async fn silence_is_a_lost_link() {
     };
     let (server, connection, pbx, mut events) = linked_with(short).await;
     let waiting = pbx.execute(Command::HangUp { leg: legs()[0] });
-    let Event::LinkDown { reason, .. } = next(&mut events).await else { panic!("the link is lost") };
+    let Event::LinkDown { reason, last_heard } = next(&mut events).await else { panic!("the link is lost") };
     assert!(reason.contains("silence"), "{reason}");
+    assert!(last_heard + Duration::from_millis(300) < sklic::clock::now(), "nothing is known of the time in which it was silent");
     assert_eq!(waiting.await, Err(CommandFailure::NoReply), "it may have happened");
     drop(connection);
     server.session(CORE).await;
@@ -484,6 +485,35 @@ async fn a_convener_who_came_back_in_the_gap_ends_the_waiting() {
             }
         }
         snapshot.await.expect("taken");
+    }
+}
+
+#[tokio::test]
+async fn a_convener_who_rings_while_the_service_is_started_anew_waits_for_nobody() {
+    for role in ["convener", "participant"] {
+        let (_server, mut connection, pbx, mut events) = linked().await;
+        let leg = legs()[0];
+        // Another process has called him: what this one knows it has from the switch.
+        let snapshot = pbx.snapshot(vec![]);
+        assert_eq!(connection.wish().await.line, "api show channels as json");
+        connection.answer(&format!(r#"{{"row_count":1,"rows":[{{"uuid":"{}","callstate":"RINGING"}}]}}"#, leg.channel_id())).await;
+        assert_eq!(connection.wish().await.line, "api conference json_list");
+        connection.answer("[]").await;
+        assert_eq!(connection.wish().await.line, format!("api uuid_dump {} json", leg.0));
+        let dump = format!(
+            r#"{{"Unique-ID":"{}","Caller-Channel-Progress-Time":"1795366275337796","variable_CONF_NO":"1001","variable_SKLIC_GRACE":"60","variable_SKLIC_ROLE":"{role}"}}"#,
+            leg.channel_id()
+        );
+        connection.answer(&dump).await;
+        snapshot.await.expect("taken");
+        let answered = CONFERENCE.lines().find(|line| line.contains("CHANNEL_ANSWER") && line.contains(&leg.channel_id())).expect("recorded");
+        connection.event(answered).await;
+        while !matches!(next(&mut events).await, Event::Answered { .. }) {}
+        drop(pbx.execute(Command::Close { room: ROOM }));
+        // The convener would lose his flags, and all would pay for music that nobody ends.
+        let expected =
+            if role == "participant" { format!("api uuid_setvar {} SKLIC_AWAIT 1", leg.0) } else { "api conference sklic-1001 hup all".into() };
+        assert_eq!(connection.wish().await.line, expected, "{role}");
     }
 }
 

@@ -127,7 +127,8 @@ impl Actor {
             let (mut client, booted_at) = self.begin(session);
             let mut work = Work::new();
             let over = self.serve(&mut client, &mut work, booted_at).await;
-            let last_heard = self.now();
+            // One sign of life may be on its way still.
+            let last_heard = self.clock.proof(self.config.ping_interval * 2);
             drop(client);
             self.lane.refuse_all();
             // What is keyed meanwhile is lost: none of it is an answer, nor is silence. Who is still held is asked again.

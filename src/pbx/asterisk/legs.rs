@@ -46,6 +46,8 @@ pub struct Leg {
     pub answered_at: Option<Timestamp>,
     /// When it became a member, by the switch.
     pub joined_at: Option<Timestamp>,
+    /// When it was one no more, by the switch.
+    pub left_at: Option<Timestamp>,
     /// When this process asked for it.
     pub asked: Option<Instant>,
     /// It is to be hung up as soon as its channel exists.
@@ -86,6 +88,7 @@ impl Leg {
             phase: LegSnapshotPhase::Dialling,
             answered_at: None,
             joined_at: None,
+            left_at: None,
             asked: None,
             hang_up_wanted: false,
             caller: None,
@@ -345,10 +348,12 @@ impl Legs {
                 leg.room = Some(room);
                 leg.phase = LegSnapshotPhase::Inside { room, muted };
                 leg.joined_at = Some(at);
+                leg.left_at = None;
                 events.push(Event::Joined { leg: id, room, muted, at });
             }
             What::Left { room } => {
                 leg.phase = LegSnapshotPhase::Answered;
+                leg.left_at = Some(at);
                 events.push(Event::Left { leg: id, room, at });
             }
             What::Muted(muted) => {

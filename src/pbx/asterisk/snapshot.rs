@@ -22,9 +22,9 @@ const NORMAL: u16 = 16;
 /// Q.850 cause 19: user alerting, no answer.
 const NO_ANSWER: u16 = 19;
 
-/// Asks for every channel, with the variables that tell its conference, its answer and its joining.
+/// Asks for every channel, with the variables that tell its conference, its answer, its joining and its leaving.
 pub fn ask_channels() -> Action {
-    let variables = ["CONF_NO", "SKLIC_ANSWERED", "SKLIC_JOINED", callers::STATE].into_iter().chain(callers::WHO);
+    let variables = ["CONF_NO", "SKLIC_ANSWERED", "SKLIC_JOINED", "SKLIC_LEFT", callers::STATE].into_iter().chain(callers::WHO);
     Action::new("Status").with("Variables", variables.collect::<Vec<_>>().join(","))
 }
 
@@ -58,6 +58,8 @@ pub struct Channel {
     pub answered_at: Option<Timestamp>,
     /// When it went into the room.
     pub joined_at: Option<Timestamp>,
+    /// When it came out again.
+    pub left_at: Option<Timestamp>,
     /// Who called in, and his channel's id.
     pub caller: Option<(Caller, String)>,
 }
@@ -95,6 +97,7 @@ fn channel(event: &HeaderBlock, switch: &str) -> Option<Channel> {
         room: variable(event, "CONF_NO").and_then(|number| number.parse().ok()).filter(|number| *number > 0).map(Room),
         answered_at: variable(event, "SKLIC_ANSWERED").and_then(|text| parse_epoch(&text)),
         joined_at: variable(event, "SKLIC_JOINED").and_then(|text| parse_epoch(&text)),
+        left_at: variable(event, "SKLIC_LEFT").and_then(|text| parse_epoch(&text)),
         caller: caller.map(|caller| (caller, uniqueid.into_owned())),
     })
 }
@@ -199,7 +202,8 @@ pub fn merge(
         leg.phase = member.map_or(channel.phase, |(room, muted, _)| LegSnapshotPhase::Inside { room: *room, muted: *muted });
         // The event is what counts where there was one; the dialplan's time lies some milliseconds beside it.
         leg.answered_at = leg.answered_at.or(channel.answered_at);
-        leg.joined_at = leg.joined_at.or(channel.joined_at.filter(|_| member.is_some()));
+        leg.joined_at = leg.joined_at.or(channel.joined_at.filter(|_| member.is_some() || channel.left_at.is_some()));
+        leg.left_at = leg.left_at.or(channel.left_at);
     }
     let lost: Vec<LegId> = legs
         .iter()
@@ -213,11 +217,12 @@ pub fn merge(
         tracing::info!(leg.id = %id, "the switch no longer has a leg");
         legs.drop_silently(id);
     }
-    let dialling = LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None };
+    let dialling = LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None, left_at: None };
     let mut living: BTreeMap<_, _> = waiting.map(|id| (id, dialling)).collect();
     let mut rooms = BTreeMap::new();
     for (id, leg) in legs.iter() {
-        living.insert(id, LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at });
+        let left_at = leg.left_at.filter(|_| leg.phase == LegSnapshotPhase::Answered && leg.joined_at.is_some());
+        living.insert(id, LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at, left_at });
         if let LegSnapshotPhase::Inside { room, .. } = leg.phase {
             rooms.insert(room, lists.rooms.get(&room).copied().unwrap_or(false));
         }

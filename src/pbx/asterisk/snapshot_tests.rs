@@ -86,7 +86,8 @@ fn events_since_the_beginning_are_newer_than_the_lists() {
         legs.take(told(number, What::Created), now, at);
     }
     let mut lists = Lists { begun: legs.changes(), ..Lists::default() };
-    lists.channels = channels(&reply(&[status(leg(1), 5), status(leg(2), 6), status(leg(9), 6)]), "pbx1");
+    let came_and_went = format!("{}Variable: SKLIC_LEFT=1795364594.416\n", status(leg(8), 6));
+    lists.channels = channels(&reply(&[status(leg(1), 5), status(leg(2), 6), came_and_went, status(leg(9), 6)]), "pbx1");
     lists.members = vec![(leg(2), Room(1001), true, "PJSIP/trunk-00000001".into())];
     lists.rooms = BTreeMap::from([(Room(1001), true), (Room(7), false)]);
     // After the list of channels, the first answered and the one from before our start left.
@@ -101,9 +102,12 @@ fn events_since_the_beginning_are_newer_than_the_lists() {
         (leg(2), LegSnapshotPhase::Inside { room: Room(1001), muted: true }),
         (leg(3), LegSnapshotPhase::Dialling),
         (leg(5), LegSnapshotPhase::Dialling),
+        (leg(8), LegSnapshotPhase::Answered),
     ];
     expected.sort_by_key(|(id, _)| *id);
     assert_eq!(phases, expected);
+    assert_eq!((living[&leg(8)].joined_at, living[&leg(8)].left_at), (time(1_795_364_585_382), time(1_795_364_594_416)));
+    assert_eq!(living[&leg(2)].left_at, None);
     assert_eq!(rooms, BTreeMap::from([(Room(1001), true)]), "a room without a member of ours is not ours");
 
     // Later a leg that never got a channel is no longer believed in, and one that vanished is dropped.

@@ -6,11 +6,11 @@
 
 use super::codec::Request;
 use super::fields::Fields;
-use super::requests::{channel, conference, leg_of_channel};
+use super::requests::{channel, conference, leg_of_channel, role_word};
 use super::translate::micros;
 use crate::ids::{LegId, PassId, Room};
 use crate::pbx::wire::UnsafeField;
-use crate::pbx::{Admit, Bring, Caller, Language, LegSnapshotPhase, Phrase, Role, files};
+use crate::pbx::{Admit, Bring, Caller, Language, LegSnapshotPhase, Phrase, files};
 
 /// How much longer than the grace the switch itself waits for the convener.
 const GUARD_SECONDS: u32 = 30;
@@ -24,14 +24,15 @@ pub fn who(fields: &Fields) -> Option<Caller> {
         return None;
     }
     let text = |name| Caller::text(fields.get(name).unwrap_or_default().as_bytes());
-    let (asserted, gateway) = (text("variable_sip_P-Asserted-Identity"), text("variable_sip_gateway"));
+    let asserted = text("variable_sip_P-Asserted-Identity");
     Some(Caller {
         leg: leg_of_channel(fields.get("Unique-ID")?)?,
         dialled: text("variable_SKLIC_DNIS"),
         asserted: Some(asserted).into_iter().filter(|value| !value.is_empty()).map(address).collect(),
         presented: text("variable_sip_from_user"),
         private: Caller::is_private(&text("variable_sip_Privacy")) || fields.get("Caller-Privacy-Hide-Number") == Some("true"),
-        trunk: if gateway.is_empty() { text("variable_sofia_profile_name") } else { gateway },
+        // Never the gateway: mod_sofia takes that from the address that the caller himself has called (`;gw=NAME`, `gw+NAME`).
+        trunk: text("variable_sofia_profile_name"),
         call_id: text("variable_sip_call_id"),
         answered_at: micros(fields, "Caller-Channel-Answered-Time")?,
         pass: fields.get("variable_sip_h_X-Sklic-Pass").and_then(PassId::from_hex),
@@ -109,10 +110,7 @@ pub fn dismiss(leg: LegId, said: String) -> [Request; 2] {
 /// Into the conference, by the way of those who were dialled; `awaited`: its convener is away and is being called back.
 #[must_use]
 pub fn admit(admit: &Admit, awaited: bool) -> [Request; 2] {
-    let exten = match admit.role {
-        Role::Convener => "convener",
-        Role::Participant => "participant",
-    };
+    let exten = role_word(admit.role);
     let guard = if admit.grace_seconds == 0 { 0 } else { admit.grace_seconds.saturating_add(GUARD_SECONDS) };
     let variables = [
         ("CONF_NO", admit.room.to_string()),
@@ -121,6 +119,7 @@ pub fn admit(admit: &Admit, awaited: bool) -> [Request; 2] {
         ("SKLIC_GRACE", admit.grace_seconds.to_string()),
         ("SKLIC_GUARD", guard.to_string()),
         ("SKLIC_MUTED", u8::from(admit.muted).to_string()),
+        ("SKLIC_ROLE", exten.to_owned()),
         ("SKLIC_PAST_LOCK", u8::from(admit.past_lock).to_string()),
         ("SKLIC_AWAIT", u8::from(awaited).to_string()),
         ("SKLIC_CALLER", "admitted".to_owned()),
@@ -128,15 +127,16 @@ pub fn admit(admit: &Admit, awaited: bool) -> [Request; 2] {
     [set(admit.leg, &variables), send_to(admit.leg, exten, "sklic-out")]
 }
 
-/// To another switch; `destination` is how this one calls it.
+/// How another switch is called, before [`bring`]. By itself, for a list of variables would end at the first `;` of it.
 #[must_use]
-pub fn bring(bring: &Bring, destination: String) -> [Request; 2] {
-    let variables = [
-        ("SKLIC_TO", destination),
-        ("SKLIC_PASS", bring.pass.hex()),
-        ("SKLIC_LANG", bring.language.code().to_owned()),
-        ("SKLIC_CALLER", "brought".to_owned()),
-    ];
+pub fn towards(leg: LegId, destination: &str) -> Request {
+    Request::new(format!("api uuid_setvar {} SKLIC_TO {destination}", channel(leg)))
+}
+
+/// To another switch.
+#[must_use]
+pub fn bring(bring: &Bring) -> [Request; 2] {
+    let variables = [("SKLIC_PASS", bring.pass.hex()), ("SKLIC_LANG", bring.language.code().to_owned()), ("SKLIC_CALLER", "brought".to_owned())];
     [set(bring.leg, &variables), send_to(bring.leg, "bring", "sklic-in")]
 }
 
@@ -171,4 +171,27 @@ pub fn music(told: &str) -> String {
 #[must_use]
 pub fn ask_sounds() -> Request {
     Request::new("api global_getvar sklic_sounds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trunk_is_the_profile_and_never_what_the_caller_says() {
+        let event = br#"{"Unique-ID":"f86add92-c5c9-4a75-a17d-ecadb504f3db","Caller-Channel-Answered-Time":"1000","variable_SKLIC_IN":"1",
+            "variable_SKLIC_DNIS":"19819","variable_sip_gateway":"trunk","variable_sofia_profile_name":"public"}"#;
+        let fields = Fields::parse(event).expect("an event");
+        assert_eq!(who(&fields).map(|caller| caller.trunk).as_deref(), Some("public"));
+    }
+
+    #[test]
+    fn how_another_switch_is_called_is_told_whole() {
+        let leg = LegId::derive(crate::ids::ConferenceId(uuid::Uuid::nil()), 1);
+        let mut sent = bytes::BytesMut::new();
+        let request = towards(leg, "sofia/internal/19819@198.51.100.8:5060;transport=tcp");
+        tokio_util::codec::Encoder::encode(&mut crate::pbx::freeswitch::codec::EslCodec::default(), &request, &mut sent).expect("safe");
+        let expected = format!("api uuid_setvar {} SKLIC_TO sofia/internal/19819@198.51.100.8:5060;transport=tcp\n\n", leg.channel_id());
+        assert_eq!(sent, expected.as_bytes());
+    }
 }

@@ -47,7 +47,8 @@ pub struct Leg {
     pub changed: u64,
     arrival_told: bool,
     early_media: bool,
-    left_at: Option<Timestamp>,
+    /// When it left the room, by the switch; told as an event, or in a snapshot.
+    pub left_at: Option<Timestamp>,
 }
 
 impl Leg {

@@ -54,10 +54,7 @@ const DERIVED: usize = 5;
 /// [`UnsafeField`] when the number is none.
 pub fn originate(config: &FreeswitchConfig, dial: &Dial, job: &str) -> Result<Request, UnsafeField> {
     wire::check_number("number", &dial.number)?;
-    let exten = match dial.role {
-        Role::Convener => "convener",
-        Role::Participant => "participant",
-    };
+    let exten = role_word(dial.role);
     let hex = dial.leg.0.simple();
     let guard = if dial.grace_seconds == 0 { 0 } else { dial.grace_seconds.saturating_add(GUARD_SECONDS) };
     let mut variables = vec![
@@ -68,6 +65,8 @@ pub fn originate(config: &FreeswitchConfig, dial: &Dial, job: &str) -> Result<Re
         format!("SKLIC_GRACE={}", dial.grace_seconds),
         format!("SKLIC_GUARD={guard}"),
         format!("SKLIC_MUTED={}", u8::from(dial.muted)),
+        // For a service that is started anew while he rings.
+        format!("SKLIC_ROLE={exten}"),
         format!("originate_timeout={}", dial.ring_timeout_seconds),
         // Otherwise sound before the answer counts as one, and the greeting is played to nobody.
         "ignore_early_media=true".to_owned(),
@@ -83,6 +82,15 @@ pub fn originate(config: &FreeswitchConfig, dial: &Dial, job: &str) -> Result<Re
     let destination = config.dial.replace("{number}", &dial.number);
     let line = format!("bgapi originate {{{}}}{destination} {exten} XML sklic-out", variables.join(","));
     Ok(Request::new(line).with("Job-UUID", job))
+}
+
+/// Who somebody is to the dialplan: where his leg goes in, and his `SKLIC_ROLE`.
+#[must_use]
+pub fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Convener => "convener",
+        Role::Participant => "participant",
+    }
 }
 
 /// A leg's name in the switch's database: a dialplan cannot take the hyphens out of a channel's own name.

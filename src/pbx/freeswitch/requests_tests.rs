@@ -35,7 +35,7 @@ fn text(request: &Request) -> String {
 fn a_call_carries_everything_that_the_dialplan_reads() {
     let id = dial("1").leg.0.simple();
     let expected = format!(
-        "bgapi originate {{origination_uuid=sklic-{id},CONF_NO=1001,LEG_ID={id},SKLIC_LANG=en,SKLIC_GRACE=60,SKLIC_GUARD=90,SKLIC_MUTED=1,\
+        "bgapi originate {{origination_uuid=sklic-{id},CONF_NO=1001,LEG_ID={id},SKLIC_LANG=en,SKLIC_GRACE=60,SKLIC_GUARD=90,SKLIC_MUTED=1,SKLIC_ROLE=participant,\
          originate_timeout=45,ignore_early_media=true,outbound_redirect_fatal=true,\
          execute_on_originate='execute_extension record XML sklic-out',\
          origination_caller_id_number=+38613099396,origination_caller_id_name=+38613099396}}\
@@ -45,7 +45,10 @@ fn a_call_carries_everything_that_the_dialplan_reads() {
     let mut convener = Dial { role: Role::Convener, grace_seconds: 0, muted: false, language: Language::Sl, ..dial("19819") };
     convener.number = "19819".into();
     let line = text(&originate(&config(), &convener, "job-2").expect("a number"));
-    assert!(line.contains("SKLIC_LANG=sl,SKLIC_GRACE=0,SKLIC_GUARD=0,SKLIC_MUTED=0,") && line.contains(" convener XML sklic-out\n"), "{line}");
+    assert!(
+        line.contains("SKLIC_LANG=sl,SKLIC_GRACE=0,SKLIC_GUARD=0,SKLIC_MUTED=0,SKLIC_ROLE=convener,") && line.contains(" convener XML sklic-out\n"),
+        "{line}"
+    );
 }
 
 /// The table of FACTS on injection: each of these would be something else than a number to the switch.

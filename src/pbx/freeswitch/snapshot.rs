@@ -34,8 +34,10 @@ pub struct Dump {
     pub left: Option<(Room, Timestamp)>,
     /// Who called in.
     pub caller: Option<Box<Caller>>,
-    /// For a convener: how long the others wait for him, in seconds.
+    /// How long the others wait for the convener, in seconds.
     pub grace_seconds: u32,
+    /// A convener, as was asked for when he was dialled or let in.
+    pub convener: bool,
 }
 
 /// A member of a conference.
@@ -160,10 +162,9 @@ pub fn dump(reply: &Reply) -> Option<(LegId, Dump)> {
         (None, None) => LegSnapshotPhase::Dialling,
     };
     let (room, joined_at, left) = (room_number(&fields), micros(&fields, "variable_SKLIC_JOINED"), left(&fields));
-    Some((
-        leg_of(&fields)?,
-        Dump { phase, room, answered_at, joined_at, left, caller, grace_seconds: fields.number("variable_SKLIC_GRACE").unwrap_or(0) },
-    ))
+    let grace_seconds = fields.number("variable_SKLIC_GRACE").unwrap_or(0);
+    let convener = fields.get("variable_SKLIC_ROLE") == Some("convener");
+    Some((leg_of(&fields)?, Dump { phase, room, answered_at, joined_at, left, caller, grace_seconds, convener }))
 }
 
 /// Reads the record of a leg's end; `None` when there is none.
@@ -202,13 +203,19 @@ pub fn room_legs(reply: &Reply) -> Vec<LegId> {
 }
 
 impl Lists {
-    /// The legs on which our knowledge and the lists differ: each is to be asked for by itself.
-    pub fn doubtful(&self, legs: &Legs, expected: &[LegId]) -> BTreeSet<LegId> {
+    /// The legs on which our knowledge and the lists differ: each is to be asked for by itself. After a gap so is each that is
+    /// answered and in no room, for it may have been in one meanwhile.
+    pub fn doubtful(&self, legs: &Legs, expected: &[LegId], after_gap: bool) -> BTreeSet<LegId> {
         let on_switch = |id: &LegId| self.channels.contains_key(id);
         let known = legs.iter().filter(|(_, leg)| leg.created).map(|(id, _)| id);
         let missing = known.chain(expected.iter().copied()).chain(self.members.keys().copied()).filter(|id| !on_switch(id));
         let strange = |id: &LegId| legs.get(*id).is_none_or(|leg| leg.room.is_none() && leg.caller.is_none());
-        missing.chain(self.channels.keys().copied().filter(strange)).filter(|id| !legs.has_ended(*id) || expected.contains(id)).collect()
+        let answered = |phase| matches!(phase, LegSnapshotPhase::Answered | LegSnapshotPhase::Inside { .. });
+        let unseen = |id: &LegId| after_gap && !self.members.contains_key(id) && legs.get(*id).is_some_and(|leg| answered(leg.phase));
+        missing
+            .chain(self.channels.keys().copied().filter(|id| strange(id) || unseen(id)))
+            .filter(|id| !legs.has_ended(*id) || expected.contains(id))
+            .collect()
     }
 }
 
@@ -245,9 +252,11 @@ pub fn merge(lists: &Lists, legs: &mut Legs, waiting: &BTreeSet<LegId>) -> (BTre
         if let Some(dump) = dump {
             leg.room = leg.room.or(dump.room);
             leg.grace_seconds = leg.grace_seconds.max(dump.grace_seconds);
+            leg.convener |= dump.convener;
             leg.caller = leg.caller.take().or_else(|| dump.caller.clone());
             leg.answered_at = leg.answered_at.or(dump.answered_at);
             leg.joined_at = leg.joined_at.or(dump.joined_at);
+            leg.left_at = leg.left_at.or(dump.left.map(|(_, at)| at));
         }
     }
     let lost: Vec<LegId> = legs
@@ -259,11 +268,12 @@ pub fn merge(lists: &Lists, legs: &mut Legs, waiting: &BTreeSet<LegId>) -> (BTre
         tracing::info!(leg.id = %id, "the switch no longer has a leg");
         legs.drop_silently(id);
     }
-    let dialling = LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None };
+    let dialling = LegSnapshot { phase: LegSnapshotPhase::Dialling, answered_at: None, joined_at: None, left_at: None };
     let mut living: BTreeMap<_, _> = waiting.iter().filter(|id| !legs.has_ended(**id)).map(|id| (*id, dialling)).collect();
     let mut rooms = BTreeMap::new();
     for (id, leg) in legs.iter() {
-        living.insert(id, LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at });
+        let left_at = leg.left_at.filter(|_| leg.phase == LegSnapshotPhase::Answered && leg.joined_at.is_some());
+        living.insert(id, LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at, left_at });
         if let LegSnapshotPhase::Inside { room, .. } = leg.phase {
             rooms.insert(room, lists.rooms.get(&room).copied().unwrap_or(false));
         }

@@ -74,11 +74,17 @@ fn one_channel_by_itself() {
         left: None,
         caller: None,
         grace_seconds: 0,
+        convener: false,
     };
     assert_eq!(told(5, 1), Some((leg(1), answered)));
     assert_eq!(told(0, 1).map(|(_, dump)| dump.phase), Some(LegSnapshotPhase::Ringing));
     assert_eq!(told(0, 0).map(|(_, dump)| dump.phase), Some(LegSnapshotPhase::Dialling));
     assert_eq!(dump(&reply("-ERR No such channel!\n")), None);
+    let role = |role: &str| {
+        let text = format!(r#"{{"Unique-ID":"{}","variable_CONF_NO":"1001","variable_SKLIC_ROLE":"{role}"}}"#, leg(1).channel_id());
+        dump(&reply(&text)).map(|(_, dump)| dump.convener)
+    };
+    assert_eq!((role("convener"), role("participant")), (Some(true), Some(false)));
 }
 
 /// Records as the dialplan has the switch write them.
@@ -127,7 +133,9 @@ async fn events_since_the_beginning_are_newer_than_the_lists() {
     // After the list was asked for, the first answered.
     legs.take(ringing, at(2), What::Answered, now);
     // What one side knows and the other does not is asked for by itself: the list of channels lags behind.
-    assert_eq!(lists.doubtful(&legs, &[waiting]), BTreeSet::from([inside, stranger, gone, waiting]));
+    assert_eq!(lists.doubtful(&legs, &[waiting], false), BTreeSet::from([inside, stranger, gone, waiting]));
+    let all = BTreeSet::from([inside, stranger, gone, waiting, ringing, left]);
+    assert_eq!(lists.doubtful(&legs, &[waiting], true), all, "after a gap whoever is answered and in no room may have been in one");
     let dump = Dump {
         phase: LegSnapshotPhase::Answered,
         room: Some(ROOM),
@@ -136,8 +144,10 @@ async fn events_since_the_beginning_are_newer_than_the_lists() {
         left: None,
         caller: None,
         grace_seconds: 0,
+        convener: false,
     };
-    lists.dumps = [(inside, dump.clone()), (stranger, dump)].into();
+    let came_and_went = Dump { left: Some((ROOM, at(3))), ..dump.clone() };
+    lists.dumps = [(inside, dump), (stranger, came_and_went)].into();
 
     let (living, rooms) = merge(&lists, &mut legs, &BTreeSet::from([asked, waiting]));
     let phases: BTreeMap<_, _> = living.iter().map(|(id, leg)| (*id, leg.phase)).collect();
@@ -150,7 +160,8 @@ async fn events_since_the_beginning_are_newer_than_the_lists() {
         (left, LegSnapshotPhase::Answered),
     ]);
     assert_eq!(phases, expected, "the one that the switch does not have is gone");
-    assert_eq!(living[&inside].joined_at, Some(at(2)));
+    assert_eq!((living[&inside].joined_at, living[&inside].left_at), (Some(at(2)), None));
+    assert_eq!((living[&stranger].joined_at, living[&stranger].left_at), (Some(at(2)), Some(at(3))), "both are told of whom nobody heard");
     assert_eq!(rooms, BTreeMap::from([(ROOM, true)]), "a room without a member of ours is not ours");
 
     // Later a leg of which the switch never told is no longer believed in.

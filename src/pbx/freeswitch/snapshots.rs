@@ -51,7 +51,7 @@ impl Actor {
 
     /// The legs that are in doubt, each by itself, and what was written down about those who are missing.
     pub(super) fn continue_snapshot(&self, client: &mut Client, work: &mut Work, mut job: Box<SnapshotJob>) {
-        let doubtful = job.lists.doubtful(&self.legs, &job.expected);
+        let doubtful = job.lists.doubtful(&self.legs, &job.expected, self.after_gap);
         let asked: Vec<_> = doubtful.iter().map(|leg| (*leg, self.submit(client, requests::ask_channel(*leg), LISTS_WITHIN))).collect();
         let records: Vec<_> = doubtful
             .iter()
@@ -100,8 +100,10 @@ impl Actor {
             }));
         }
         let at = self.now();
-        // They hear the closing, and nobody was there to hear them leave.
-        for (leg, left) in job.lists.dumps.iter().map(|(leg, dump)| (*leg, dump.left)).collect::<Vec<_>>() {
+        // They hear the closing, and nobody was there to hear them leave. Of those whose coming in nobody heard either, the snapshot tells both.
+        let inside = |leg: &LegId| self.legs.get(*leg).is_some_and(|leg| matches!(leg.phase, LegSnapshotPhase::Inside { .. }));
+        let left: Vec<_> = job.lists.dumps.iter().filter(|&(leg, _)| inside(leg)).map(|(leg, dump)| (*leg, dump.left)).collect();
+        for (leg, left) in left {
             self.note_left(client, leg, left);
         }
         let (legs, rooms) = snapshot::merge(&job.lists, &mut self.legs, &waiting);

@@ -38,7 +38,8 @@ impl Actor {
             }
             Command::Bring(bring) => wire::switch_destination(&self.config.dial_switch, &bring.number, &bring.to).map(|destination| {
                 self.legs.brought(bring.leg);
-                callers::bring(&bring, destination)
+                drop(client.submit(callers::towards(bring.leg, &destination)));
+                callers::bring(&bring)
             }),
             _ => return drop(answer.send(Err(CommandFailure::Refused("this is no command to a caller".into())))),
         };

@@ -367,7 +367,8 @@ impl World {
             return Err(CommandFailure::Gone);
         }
         for leg in members {
-            if self.legs[&leg].dial.role == Role::Participant {
+            // Who came in past the lock counts as staff, as on Asterisk.
+            if self.legs[&leg].dial.role == Role::Participant && !self.legs[&leg].past_lock {
                 self.mute(room, leg, muted)?;
             }
         }
@@ -487,7 +488,10 @@ impl World {
     }
 
     pub(super) fn snapshot(&self, expected: &[LegId]) -> Snapshot {
-        let held = |leg: &Leg| LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at };
+        let held = |leg: &Leg| {
+            let left_at = leg.left_at.filter(|_| leg.phase == LegSnapshotPhase::Answered);
+            LegSnapshot { phase: leg.phase, answered_at: leg.answered_at, joined_at: leg.joined_at, left_at }
+        };
         let legs: BTreeMap<LegId, LegSnapshot> = self.legs.iter().map(|(id, leg)| (*id, held(leg))).collect();
         let rooms = self.rooms.iter().filter(|(room, _)| !self.members(**room).is_empty());
         Snapshot {
