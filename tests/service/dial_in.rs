@@ -159,6 +159,44 @@ async fn on_the_short_number_somebody_must_vouch_for_the_line() {
 }
 
 #[tokio::test]
+async fn a_private_number_is_told_to_the_billing_and_not_to_the_convener() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let (_, ana_code) = contact(&api, &user, "Ana").await;
+    let (_, bor_code) = contact(&api, &user, "Bor").await;
+    let conference = planned(&api, &user, "Sestanek", &[]).await;
+    started(&api, &user, &conference).await;
+    let calls = |line: &str, private: bool, code: &str| {
+        api.simulator.call_in(CallIn {
+            dialled: "19819".into(),
+            asserted: vec![format!("<sip:{line}@example.test>")],
+            presented: if private { "anonymous" } else { line }.into(),
+            private,
+            trunk: "trunk".into(),
+            keys: vec![format!("{code}#")],
+            ..CallIn::default()
+        })
+    };
+    let (hidden, shown) = (calls("+38659900005", true, &ana_code), calls("+38659900006", false, &bor_code));
+    let both = |state: &'static str| move |view: &Value| state_of(view, "Ana") == Some(state) && state_of(view, "Bor") == Some(state);
+    api.until(&user, &conference, "both are in", both("in")).await;
+    api.simulator.hang_up(hidden);
+    api.simulator.hang_up(shown);
+    api.until(&user, &conference, "both have left", both("left")).await;
+    let listed = api.get(&user, "/api/v1/charges").await.expect(200);
+    let told = |leg: LegId| -> Vec<Value> {
+        let all = listed["charges"].as_array().unwrap().iter();
+        all.filter(|charge| charge["leg"] == json!(leg)).map(|charge| charge["line"].clone()).collect()
+    };
+    // Call and conference of each.
+    assert_eq!(told(hidden), [Value::Null, Value::Null], "{listed}");
+    assert_eq!(told(shown), [json!("+38659900006"), json!("+38659900006")], "{listed}");
+    let kept = sklic::storage::charges::list_of_legs(&mut *api.database.connection().await, &[hidden]).await.unwrap();
+    let line = Some("+38659900005".to_owned());
+    assert!(kept.len() == 2 && kept.iter().all(|charge| charge.payer == sklic::billing::Payer::Caller { line: line.clone() }), "{kept:?}");
+}
+
+#[tokio::test]
 async fn guessing_locks_the_line_out_and_the_lock_outlives_a_restart() {
     let Some(api) = Api::fresh().await else { return };
     let user = api.user("100200").await;
