@@ -230,6 +230,25 @@ async fn times_before_the_telephone_are_out_of_range() {
 }
 
 #[tokio::test]
+async fn a_webhooks_url_is_kept_in_the_form_in_which_it_is_read() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let make = async |url: &str| api.post(&user, "/api/v1/webhooks", json!({"name": "CRM", "url": url})).await;
+    for url in ["https://93.184.215.14/\0", "https://93.184.215.14/a\nb", "https://93.184.215.14/\t", "\rhttps://93.184.215.14/", "https://\u{85}"] {
+        make(url).await.fields(&[("url", "control_character")]);
+    }
+    // The second is too long only once it is written out.
+    for path in ["a".repeat(2_000), "č".repeat(1_000)] {
+        make(&format!("https://93.184.215.14/{path}")).await.fields(&[("url", "too_long")]);
+    }
+    // Shorter than any URL that is kept, but it names a host.
+    assert_eq!(make("http:a").await.expect(201)["url"], "http://a/");
+    assert_eq!(make(" HTTPS://93.184.215.14:443/a b ").await.expect(201)["url"], "https://93.184.215.14/a%20b");
+    let listed = api.get(&user, "/api/v1/webhooks").await.expect(200);
+    assert_eq!(listed["webhooks"].as_array().unwrap().len(), 2, "{listed}");
+}
+
+#[tokio::test]
 async fn unknown_addresses_and_methods_are_problems() {
     let Some(api) = Api::fresh().await else { return };
     let user = api.user("100200").await;
