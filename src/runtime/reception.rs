@@ -80,7 +80,8 @@ impl Runtime {
         let mut caller = pass.as_ref().map_or(caller, |pass| pass.caller.clone());
         caller.dialled = number_dialled(&caller.dialled);
         let identity = identify(&caller, &rules.dial_in.trusted_trunks, &rules.numbering);
-        let Some(access) = access_number(&rules.access_numbers, &caller.dialled, &identity).cloned() else {
+        let same_payers = self.prices().same_payers(rules.access_numbers.iter().filter(|number| number.forms.contains(&caller.dialled)));
+        let Some(access) = access_number(&rules.access_numbers, &caller.dialled, &identity, same_payers).cloned() else {
             warn!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id,
                 "a caller came by a number that is no access number of the configuration; see [[access_number]] and its forms");
             metrics::counter!("sklic_callers_total", "result" => "unknown_access_number").increment(1);

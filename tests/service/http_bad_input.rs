@@ -111,6 +111,7 @@ async fn bad_people_and_titles_name_their_place() {
         (json!({"language": "de"}), &[("language", "invalid")][..]),
         (json!({"time_zone": "Mars/Olympus"}), &[("time_zone", "invalid")]),
         (json!({"time_zone": "../../etc/passwd"}), &[("time_zone", "invalid")]),
+        (json!({"time_zone": "Etc/Unknown"}), &[("time_zone", "invalid")]),
         (json!({"email": ""}), &[("email", "required")]),
         (json!({"phone": "+442071838750"}), &[("phone", "not_allowed")]),
         (json!({"staff": true}), &[("staff", "unknown_field")]),
