@@ -15,7 +15,6 @@ use super::node::{Arrival, Node};
 use super::owner::Message;
 use crate::clock;
 use crate::config::{AccessNumber, NoIdentity};
-use crate::http::secrets::verify_password;
 use crate::ids::{AccountId, LegId, PassId};
 use crate::pbx::{Caller, Command, CommandFailure, Event, Keys, Language, Phrase};
 use crate::reception::{Dialogue, Effect, Found, Identity, Input, Rules, Subject, access_number, identify, number_dialled};
@@ -297,6 +296,7 @@ impl Guest {
 
     async fn find(&self, keys: &Keys) -> Result<Found, StorageError> {
         let locks = self.lock_keys();
+        let _turn = self.runtime.inner.guesses.turn(&locks).await?;
         if self.is_locked(&locks).await? {
             return Ok(Found::Nobody);
         }
@@ -313,12 +313,12 @@ impl Guest {
     async fn is_pin(&self, account: AccountId, keys: &Keys) -> Result<bool, StorageError> {
         let mut locks = self.lock_keys();
         locks.push((Subject::Code, account.to_string()));
+        let _turn = self.runtime.inner.guesses.turn(&locks).await?;
         if self.is_locked(&locks).await? {
             return Ok(false);
         }
         let hash = dial_in::pin_hash(&mut *self.runtime.connection().await?, account).await?;
-        let pin = keys.expose().to_owned();
-        let right = tokio::task::spawn_blocking(move || verify_password(&pin, hash.as_deref())).await.unwrap_or(false);
+        let right = self.runtime.inner.guesses.is_right(keys.expose().to_owned(), hash).await;
         if right {
             dial_in::forgive(&mut *self.runtime.connection().await?, Subject::Code, &account.to_string()).await?;
             self.relieve(&locks).await?;

@@ -253,6 +253,24 @@ async fn the_pin_starts_conferences_and_only_the_right_one() {
 }
 
 #[tokio::test]
+async fn guesses_at_the_same_moment_are_compared_one_after_the_other() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let pin = sklic::http::secrets::hash_password("730519").unwrap();
+    dial_in::set_pin(&mut *api.database.connection().await, user.account, Some(&pin)).await.unwrap();
+    let id = text(&api.plan(&user, &["+38659900002"]).await["id"]);
+    // The right one is the last of thirty, and five wrong ones lock the account out.
+    for line in 10..39 {
+        dials(&api, "19819", &format!("+386599000{line}"), &["100200", "730518"]);
+    }
+    let right = dials(&api, "19819", "+38659900039", &["100200", "730519"]);
+    hears(&api, right, Phrase::WrongPin).await;
+    assert_eq!(api.get(&user, &format!("/api/v1/conferences/{id}")).await.expect(200)["state"], "planned");
+    let counter = dial_in::lock_out(&mut *api.database.connection().await, Subject::Code, &user.account.to_string()).await.unwrap();
+    assert_eq!(counter.failures, LockOutRules::default().code_failures);
+}
+
+#[tokio::test]
 async fn while_the_database_is_away_callers_still_hear_what_needs_none() {
     for mode in [Mode::Refuse, Mode::Freeze] {
         let Some((api, proxy)) = behind_proxy().await else { return };
