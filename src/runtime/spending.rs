@@ -116,7 +116,9 @@ impl Paperwork {
     pub(super) fn cost(&self, conference: &Conference, shared: &Shared, now: Timestamp) -> RunningCost {
         let live = self.living(conference, shared, now);
         self.note_today(conference, shared, &live, now);
-        let all = || current(&self.charges).chain(&live);
+        // What was charged before the service's currency was changed is no amount in the new one.
+        let currency = shared.prices.currency();
+        let all = || current(&self.charges).filter(move |charge| charge.currency == currency).chain(&live);
         let sum = |amounts: &mut dyn Iterator<Item = Money>| Money::sum(amounts).unwrap_or(Money(i64::MAX));
         let lacks_price = |charge: &&Charge| matches!(charge.status, ChargeStatus::Unrated | ChargeStatus::Error);
         RunningCost {
@@ -124,7 +126,7 @@ impl Paperwork {
             gross: sum(&mut all().filter(owed).map(|charge| charge.gross)),
             spent_today: None,
             daily_cap: conference.spec().settings.spend_cap,
-            currency: shared.prices.currency(),
+            currency,
             without_price: u32::try_from(all().filter(lacks_price).count()).unwrap_or(u32::MAX),
         }
     }

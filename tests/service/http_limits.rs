@@ -235,6 +235,10 @@ async fn what_was_spent_today_counts() {
     // Two minutes of call and conference at 0.10 with VAT.
     assert_eq!(api.get(&ana, &path).await.expect(200)["spent_today"], "0.488");
     assert_eq!(word(&start(&api, &ana, &id).await.expect(409)), "spend_reached");
+    for (currency, spent) in [("HRK", "0.00"), ("EUR", "0.488")] {
+        api.database.connection().await.batch_execute(&format!("UPDATE charges SET currency = '{currency}'")).await.unwrap();
+        assert_eq!(api.get(&ana, &path).await.expect(200)["spent_today"], spent, "an amount in another currency is none in this one");
+    }
     set(&api, &staff, json!({"daily_spend_cap": "0.50"})).await.expect(200);
     start(&api, &ana, &id).await.expect(202);
 }

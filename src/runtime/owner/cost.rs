@@ -42,7 +42,8 @@ impl Owner {
         let Some(mark) = shared.spending.mark(account) else { return };
         let since = day_of(now, &shared.rules);
         tokio::spawn(async move {
-            let charged = async { charges::spent(&mut *shared.pool.get().await?, account, since).await };
+            let currency = shared.prices.currency();
+            let charged = async { charges::spent(&mut *shared.pool.get().await?, account, since, currency).await };
             // While the database is away nothing new is known, and what runs goes on.
             if let Ok(charged) = charged.await {
                 let _ = inbox.send(Message::Charged { charged, mark });
