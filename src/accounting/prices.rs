@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tracing::error;
 
 use crate::billing::{Cdr, Charge, Component, Currency, Estimate, Liability, PayerTable, Tariff, WayOfEntry, estimate, rate_into};
-use crate::config::access_number;
+use crate::config::{AccessNumber, access_number};
 use crate::numbers::Numbering;
 use crate::storage::{self, Pool, StorageError};
 
@@ -78,6 +78,17 @@ impl Prices {
     #[must_use]
     pub fn caller_owes(&self, way: WayOfEntry, number: &str) -> bool {
         self.owes(way, number, Liability::CALLER)
+    }
+
+    /// Whether it makes no difference to anybody's bill by which of these access numbers a caller comes in.
+    #[must_use]
+    pub fn same_payers<'a>(&self, numbers: impl IntoIterator<Item = &'a AccessNumber>) -> bool {
+        let mut payers = numbers.into_iter().map(|number| {
+            let name = access_number(&number.number, &self.numbering).ok();
+            Component::ALL.map(|component| self.payers.liability(number.way_of_entry, name.as_deref(), component))
+        });
+        let first = payers.next();
+        payers.all(|other| Some(other) == first)
     }
 
     fn owes(&self, way: WayOfEntry, number: &str, who: Liability) -> bool {
@@ -158,5 +169,10 @@ mod tests {
         assert_eq!(owe(&turned, WayOfEntry::OnnetShort, "19819"), (false, true));
         assert_eq!(owe(&turned, WayOfEntry::National, "01 309 93 96"), (true, false));
         assert_eq!(owe(&turned, WayOfEntry::National, "01 309 93 97"), (false, true), "of another number");
+        let numbers = crate::config::shipped_access_numbers();
+        let of_form = |form: &'static str| numbers.iter().filter(move |number| number.forms.iter().any(|one| one == form));
+        assert!(shipped.same_payers(of_form("013099396")) && shipped.same_payers(of_form("19819")) && shipped.same_payers(of_form("1")));
+        assert!(!turned.same_payers(of_form("013099396")), "national callers pay themselves, others do not");
+        assert!(turned.same_payers(of_form("19819")));
     }
 }

@@ -75,7 +75,7 @@ pub enum Payer {
     Convener,
     /// The calling line.
     Caller {
-        /// The line that the network vouches for; `None` when it vouched for none.
+        /// The line that the network vouches for; `None` when it vouched for none. A convener is not told that of a caller who keeps it private.
         line: Option<String>,
     },
 }

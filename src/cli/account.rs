@@ -201,7 +201,7 @@ fn checked(config: &Config, add: Add, phone: String, terms: &Terms) -> anyhow::R
     let mut checks = Checks::default();
     let name = checks.name("--name", &add.name);
     let email = checks.own_email("--email", &add.email);
-    checks.time_zone("--time-zone", &time_zone);
+    let time_zone = checks.time_zone("--time-zone", &time_zone);
     refuse(checks)?;
     let password = read_password(add.password_stdin)?;
     Ok(NewAccount {

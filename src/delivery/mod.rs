@@ -32,7 +32,7 @@ pub use invitations::{Purpose, Scope, tell};
 pub use lapse::lapsed;
 pub use letter::{Branding, Letter};
 pub use mail::{MailAttachment, MailCalendar, MailContent, MailError, MailMessage};
-pub use outward::{Reach, UrlError, check_resolved, check_url, client, http_client, install_crypto, is_public};
+pub use outward::{Reach, UrlError, check_endpoint, check_resolved, check_url, client, http_client, install_crypto, is_public};
 pub use smtp::{MailConfig, MailConfigError, Mailer, SendError};
 pub use webhook::{EVENT_KINDS, OperatorWebhook, WebhookChannel, WebhooksConfig, signature as webhook_signature};
 pub use wording::{Placeholder, Values, Wording, WordingError};

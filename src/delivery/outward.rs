@@ -45,7 +45,16 @@ pub enum UrlError {
     /// The host is this machine or in a private network.
     #[error("the address is this machine's or of a private network, which the operator does not allow")]
     NotPublic,
+    /// It holds control characters, which a reader of URLs drops or writes otherwise without a word.
+    #[error("a URL holds no control characters, such as line ends")]
+    ControlCharacter,
+    /// It is longer than what is kept.
+    #[error("at most 2000 characters")]
+    TooLong,
 }
+
+/// The longest URL of a webhook, in characters.
+const LONGEST_ENDPOINT: usize = 2_000;
 
 /// A client that keeps to its reach.
 ///
@@ -94,6 +103,22 @@ pub fn check_url(text: &str, reach: Reach) -> Result<Url, UrlError> {
         return Err(UrlError::NotPublic);
     }
     Ok(url)
+}
+
+/// As [`check_url`], for a URL that is to be kept: as it was given, and in the form in which it is read, which is the one to keep.
+///
+/// # Errors
+/// [`UrlError`].
+pub fn check_endpoint(text: &str, reach: Reach) -> Result<Url, UrlError> {
+    if text.chars().any(char::is_control) {
+        return Err(UrlError::ControlCharacter);
+    }
+    if text.chars().count() > LONGEST_ENDPOINT {
+        return Err(UrlError::TooLong);
+    }
+    let url = check_url(text, reach)?;
+    // What is not ASCII has become three signs for each byte.
+    if url.as_str().len() > LONGEST_ENDPOINT { Err(UrlError::TooLong) } else { Ok(url) }
 }
 
 /// Resolves a URL's host and refuses it when any of its addresses is not public. A name that cannot be resolved now is let pass:
@@ -264,6 +289,19 @@ mod tests {
             assert_eq!(check_url(bad, Reach::Public), Err(UrlError::NotAUrl), "{bad}");
         }
         assert!(check_url("https://example.com/hook?a=b", Reach::Public).is_ok());
+    }
+
+    #[test]
+    fn what_is_kept_is_what_is_read() {
+        let kept = |text: &str| check_endpoint(text, Reach::Everywhere).map(String::from);
+        assert_eq!(kept("https://example.com/a\0"), Err(UrlError::ControlCharacter));
+        assert_eq!(kept("https://example.com/a\n"), Err(UrlError::ControlCharacter));
+        let path = "a".repeat(LONGEST_ENDPOINT - "https://example.com/".len());
+        assert!(kept(&format!("https://example.com/{path}")).is_ok());
+        assert_eq!(kept(&format!("https://example.com/{path}a")), Err(UrlError::TooLong));
+        assert_eq!(kept(&format!("https://example.com/{}", "č".repeat(400))), Err(UrlError::TooLong));
+        assert_eq!(kept("http:a").as_deref(), Ok("http://a/"));
+        assert_eq!(kept(" HTTPS://Example.com:443/a b").as_deref(), Ok("https://example.com/a%20b"));
     }
 
     #[tokio::test]

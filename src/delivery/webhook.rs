@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::outward::{self, Reach, check_url};
+use super::outward::{self, Reach, check_endpoint, check_url};
 use super::worker::{Channel, Failure};
 use crate::clock;
 use crate::ids::WebhookId;
@@ -95,7 +95,7 @@ impl WebhooksConfig {
             if one.name.is_empty() || one.name.chars().count() > 200 || rows.iter().any(|row| row.name == one.name) {
                 return Err(wrong("name: is needed, and by one only".to_owned()));
             }
-            check_url(&one.url, Reach::Everywhere).map_err(|why| wrong(format!("url: {why}")))?;
+            let url = check_endpoint(&one.url, Reach::Everywhere).map_err(|why| wrong(format!("url: {why}")))?;
             let secret = crate::config::secret("secret", one.secret.as_ref().map(|secret| secret.expose_secret()), one.secret_file.as_deref());
             let secret = secret.map_err(wrong)?;
             if !(16..=200).contains(&secret.chars().count()) {
@@ -108,7 +108,7 @@ impl WebhooksConfig {
                 id: WebhookId::fresh(),
                 account: None,
                 name: one.name.clone(),
-                url: one.url.clone(),
+                url: url.to_string(),
                 secret,
                 kinds: one.events.iter().cloned().map(Some).collect(),
                 created_at: now,

@@ -14,10 +14,10 @@ use super::contacts::page_limit;
 use super::extract::QueryOf;
 use super::problem::Problem;
 use super::state::AppState;
-use crate::billing::{Charge, ChargeId};
-use crate::ids::ConferenceId;
+use crate::billing::{Charge, ChargeId, Payer};
+use crate::ids::{ConferenceId, LegId};
 use crate::storage::charges::{self, ChargeFilter};
-use crate::storage::conferences;
+use crate::storage::{Connection, StorageError, conferences, legs};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list_charges))
@@ -71,8 +71,25 @@ async fn list_charges(State(state): State<AppState>, caller: Caller, QueryOf(que
     if more {
         charges.pop();
     }
+    hide_withheld(&mut connection, &mut charges).await?;
     let next = charges.last().filter(|_| more).map(|last| format!("{}_{}", last.id, last.started_at));
     Ok(Json(ChargeList { charges, next }))
+}
+
+/// Takes out the lines of callers who keep their number private, as roster, report and webhooks do: only billing knows them.
+async fn hide_withheld(connection: &mut Connection, charges: &mut [Charge]) -> Result<(), StorageError> {
+    let of_callers = charges.iter().filter(|charge| matches!(charge.payer, Payer::Caller { line: Some(_) }));
+    let of_callers: Vec<LegId> = of_callers.map(|charge| charge.leg).collect();
+    if of_callers.is_empty() {
+        return Ok(());
+    }
+    let withheld = legs::withheld(connection, &of_callers).await?;
+    for charge in charges.iter_mut().filter(|charge| withheld.contains(&charge.leg)) {
+        if let Payer::Caller { line } = &mut charge.payer {
+            *line = None;
+        }
+    }
+    Ok(())
 }
 
 fn read_cursor(text: &str) -> Result<(Timestamp, ChargeId), Problem> {

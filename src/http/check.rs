@@ -106,11 +106,12 @@ impl Checks {
         })
     }
 
-    /// A time zone (IANA name).
-    pub fn time_zone(&mut self, field: &str, name: &str) {
-        if name.len() > 64 || jiff::tz::TimeZone::get(name).is_err() {
+    /// A time zone (IANA name), in the database's own spelling.
+    pub fn time_zone(&mut self, field: &str, name: &str) -> String {
+        zone_name(name).unwrap_or_else(|| {
             self.refuse(field, "invalid", "there is no such time zone");
-        }
+            String::new()
+        })
     }
 
     /// A time to look from or up to. What is before 1970 is a slip, and the database's times do not reach back to all that can be written.
@@ -152,6 +153,12 @@ impl Checks {
     }
 }
 
+/// The name of a time zone as the IANA database spells it; looked up without regard to case. `Etc/Unknown` is not one of its names.
+pub(super) fn zone_name(name: &str) -> Option<String> {
+    let zone = jiff::tz::TimeZone::get(name).ok().filter(|_| name.len() <= 64)?;
+    zone.iana_name().map(str::to_owned)
+}
+
 /// Whether mail can be sent there. The strictness is the mail library's, and what could be taken for more than one address is refused too.
 fn is_email(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>' | '"' | '\\' | '(' | ')'))
@@ -182,6 +189,21 @@ mod tests {
             "a@.si",
         ] {
             assert!(!is_email(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn time_zones_are_kept_as_they_are_spelt() {
+        for (typed, kept) in [
+            ("Europe/Ljubljana", Some("Europe/Ljubljana")),
+            ("europe/ljubljana", Some("Europe/Ljubljana")),
+            ("utc", Some("UTC")),
+            ("Etc/Unknown", None),
+            ("etc/unknown", None),
+            ("Mars/Olympus", None),
+            ("", None),
+        ] {
+            assert_eq!(zone_name(typed).as_deref(), kept, "{typed}");
         }
     }
 

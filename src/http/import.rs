@@ -148,6 +148,11 @@ fn read_cards(state: &AppState, text: &str) -> Result<Table, Problem> {
         let fields = check_fields(&mut checks, state, "", &name, &phone, field(&card.email).as_deref(), field(&card.note).as_deref());
         // An error is told at the line of its property, or where the card begins if it has none.
         let mut told = Checks::default();
+        if let Some(line) = card.unreadable {
+            told.refuse(format!("lines[{line}]"), "invalid", "this is not in UTF-8; export the file as UTF-8");
+            table.take(card.line, fields, told);
+            continue;
+        }
         for error in checks.into_errors() {
             let property = match error.field.as_str() {
                 "name" => &card.name,
@@ -166,17 +171,27 @@ fn read_cards(state: &AppState, text: &str) -> Result<Table, Problem> {
 fn read_table(state: &AppState, text: &str) -> Result<Table, Problem> {
     let head = text.lines().next().unwrap_or("");
     let delimiter = if head.matches(';').count() > head.matches(',').count() { b';' } else { b',' };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
+    // A last line that a quotation mark without its second one swallows: the reader itself takes the end of the file for that.
+    let whole = format!("{text}\n\u{1}\n");
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(whole.as_bytes());
+    if text.trim_matches(['\r', '\n']).is_empty() {
+        read_head(&csv::StringRecord::new())?;
+    }
     let columns = read_head(reader.headers().map_err(|error| unreadable(&error))?)?;
     let mut table = Table::default();
     let mut lines = Lines::of(text);
+    let mut begun = 1;
     for record in reader.records() {
         let record = record.map_err(|error| unreadable(&error))?;
+        let line = lines.at(record.position().map_or(0, csv::Position::byte));
+        if lines.are_over() {
+            return Ok(table);
+        }
+        begun = line;
         if record.iter().all(|value| value.trim().is_empty()) {
             continue;
         }
         table.check_room()?;
-        let line = lines.at(record.position().map_or(0, csv::Position::byte));
         let value = |column: usize| columns.iter().position(|known| *known == column).and_then(|at| record.get(at));
         let mut checks = Checks::default();
         if record.len() > columns.len() {
@@ -187,7 +202,10 @@ fn read_table(state: &AppState, text: &str) -> Result<Table, Problem> {
         let fields = check_fields(&mut checks, state, &at, name.unwrap_or(""), phone.unwrap_or(""), email, note);
         table.take(line, fields, checks);
     }
-    Ok(table)
+    Err(Problem::new(Kind::Malformed).word("malformed_csv").detail(format!(
+        "A quotation mark in the entry that begins on line {begun} has no second one, so that all after it would be one value: \
+         close it or take it out. Nothing was imported."
+    )))
 }
 
 /// The value without the apostrophe that an export puts before what a spreadsheet would take for a formula.
@@ -218,6 +236,11 @@ impl<'a> Lines<'a> {
         self.line += u64::try_from(ends).unwrap_or(0);
         self.counted = begin;
         self.line
+    }
+
+    /// Whether the last record asked for begins behind the text.
+    fn are_over(&self) -> bool {
+        self.counted == self.text.len()
     }
 }
 

@@ -128,9 +128,7 @@ async fn change_me(State(state): State<AppState>, caller: Caller, JsonBody(chang
     if change.language.as_deref().is_some_and(|language| !matches!(language, "sl" | "en")) {
         checks.refuse("language", "invalid", "sl or en");
     }
-    if let Some(zone) = &change.time_zone {
-        checks.time_zone("time_zone", zone);
-    }
+    let time_zone = change.time_zone.map(|zone| checks.time_zone("time_zone", &zone));
     if change.grace_seconds.is_some_and(|seconds| !(0..=3600).contains(&seconds)) {
         checks.refuse("grace_seconds", "out_of_range", "0 to 3600");
     }
@@ -143,7 +141,7 @@ async fn change_me(State(state): State<AppState>, caller: Caller, JsonBody(chang
         phone,
         email,
         language: change.language,
-        time_zone: change.time_zone,
+        time_zone,
         grace_seconds: change.grace_seconds,
         entry_beep: change.entry_beep,
         callable: change.callable,

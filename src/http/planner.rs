@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
 
 use super::auth::Caller;
-use super::check::Checks;
+use super::check::{Checks, zone_name};
 use super::conferences::most_participants;
 use super::messages::{Lack, Lacking, MessageChannel, check_channels, over_quota, quota};
 use super::people::{PersonInput, check_people};
@@ -54,6 +54,11 @@ impl From<NoPlaces> for Problem {
 /// The problem of a request whose key was used for another one.
 pub(super) fn key_is_taken() -> Problem {
     Problem::field("Idempotency-Key", "conflict", "this key was used for another request within the last 24 hours")
+}
+
+/// A time zone as the IANA database spells it; one that is not in it stays as it is, to be refused with the schedule.
+fn spelt(name: String) -> String {
+    zone_name(&name).unwrap_or(name)
 }
 
 /// What a change is made from: the account, and the plan as it is.
@@ -127,7 +132,7 @@ impl<'a> Draft<'a> {
                 None
             }
         });
-        let time_zone = input.time_zone.unwrap_or_else(|| self.account.time_zone.clone());
+        let time_zone = input.time_zone.map_or_else(|| self.account.time_zone.clone(), spelt);
         let schedule = Schedule { starts: input.starts, time_zone, length_minutes: input.length_minutes, repeat };
         let occurrences = self.check_schedule(&mut checks, &schedule);
         let channels = self.check_telling(&mut checks, &input.channels, &input.reminders);
@@ -172,7 +177,7 @@ impl<'a> Draft<'a> {
         let agenda = update.agenda.map_or_else(|| old.agenda.clone(), |agenda| checks.note("agenda", Some(&agenda)).unwrap_or_default());
         let schedule = Schedule {
             starts: update.starts.unwrap_or(old.schedule.starts),
-            time_zone: update.time_zone.unwrap_or_else(|| old.schedule.time_zone.clone()),
+            time_zone: update.time_zone.map_or_else(|| old.schedule.time_zone.clone(), spelt),
             length_minutes: update.length_minutes.unwrap_or(old.schedule.length_minutes),
             repeat: old.schedule.repeat,
         };

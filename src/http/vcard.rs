@@ -24,6 +24,8 @@ pub(super) struct Card {
     /// The preferred address, or the first one.
     pub email: Option<Property>,
     pub note: Option<Property>,
+    /// The first line of which the bytes are no text in UTF-8, so that nobody knows what it says.
+    pub unreadable: Option<u64>,
 }
 
 /// A line with those that continue it.
@@ -44,7 +46,9 @@ pub(super) fn read(text: &str) -> Vec<Card> {
         let parameters: Vec<String> = parts.map(str::to_ascii_uppercase).collect();
         match (name.as_str(), &mut card) {
             ("BEGIN", _) if value.trim().eq_ignore_ascii_case("VCARD") => {
-                card = Some(Reading { card: Card { line, ..Card::default() }, ..Reading::default() })
+                let next = Reading { card: Card { line, ..Card::default() }, ..Reading::default() };
+                // One that has no end is a person all the same.
+                cards.extend(card.replace(next).map(|reading| reading.card));
             }
             ("END", Some(_)) => cards.extend(card.take().map(|reading| reading.card)),
             (_, Some(reading)) => reading.property(&name, &parameters, value, line),
@@ -55,6 +59,9 @@ pub(super) fn read(text: &str) -> Vec<Card> {
     cards.extend(card.map(|reading| reading.card));
     cards
 }
+
+/// The properties of interest.
+const WANTED: [&str; 6] = ["FN", "N", "ORG", "TEL", "EMAIL", "NOTE"];
 
 /// A card that is being read.
 #[derive(Default)]
@@ -68,10 +75,17 @@ struct Reading {
 
 impl Reading {
     fn property(&mut self, name: &str, parameters: &[String], value: &str, line: u64) {
+        if !WANTED.contains(&name) {
+            return;
+        }
         let quoted = parameters.iter().any(|one| one == "QUOTED-PRINTABLE" || one == "ENCODING=QUOTED-PRINTABLE");
         let decoded;
         let value = if quoted {
-            decoded = decode_quoted(value);
+            let Some(text) = decode_quoted(value) else {
+                self.card.unreadable.get_or_insert(line);
+                return;
+            };
+            decoded = text;
             decoded.as_str()
         } else {
             value
@@ -221,8 +235,9 @@ fn unescape(value: &str) -> String {
     text.trim().to_owned()
 }
 
-/// Quoted-printable (RFC 2045 §6.7) in UTF-8; what is not right in it stays as it is, or becomes the replacement character.
-fn decode_quoted(value: &str) -> String {
+/// Quoted-printable (RFC 2045 §6.7) in UTF-8; what is not right in it stays as it is. `None` when the bytes are in another encoding,
+/// as vCard 2.1 allows.
+fn decode_quoted(value: &str) -> Option<String> {
     let bytes = value.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -239,7 +254,7 @@ fn decode_quoted(value: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&decoded).into_owned()
+    String::from_utf8(decoded).ok()
 }
 
 /// A person as a vCard 3.0, which every address book reads. Lines end with CR LF and are folded at 75 bytes.
@@ -305,6 +320,22 @@ mod tests {
         assert_eq!((value(&cards[0].email), value(&cards[0].note)), (("ziga@example.test", 7), ("ena, dve\ntri", 8)));
         assert_eq!((cards[1].line, value(&cards[1].name), value(&cards[1].phone)), (11, ("Ana Marija Žagar", 13), ("041 222 333", 15)));
         assert_eq!((value(&cards[2].name), value(&cards[2].phone)), (("Bor Novak;Kos", 19), ("+386-31-555-014", 20)));
+    }
+
+    #[test]
+    fn a_card_without_an_end_is_not_lost() {
+        let cards = read("BEGIN:VCARD\nFN:Ana\nTEL:1\nBEGIN:VCARD\nFN:Bor\nEND:VCARD\nFN:nobody\nBEGIN:VCARD\nFN:Cene\n");
+        let names: Vec<_> = cards.iter().map(|card| (card.line, value(&card.name).0)).collect();
+        assert_eq!(names, [(1, "Ana"), (4, "Bor"), (8, "Cene")]);
+        assert_eq!(value(&cards[0].phone), ("1", 3));
+    }
+
+    #[test]
+    fn what_is_in_another_encoding_is_not_read_as_something_else() {
+        let card = |head: &str| format!("BEGIN:VCARD\nVERSION:2.1\nTEL:1\n{head};ENCODING=QUOTED-PRINTABLE:=C8opi=E8\nEND:VCARD\n");
+        let cards = read(&card("N;CHARSET=ISO-8859-2"));
+        assert_eq!((cards[0].unreadable, &cards[0].name), (Some(4), &None));
+        assert_eq!(read(&card("LABEL;CHARSET=ISO-8859-2"))[0].unreadable, None, "nobody wants to know it");
     }
 
     #[test]

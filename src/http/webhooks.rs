@@ -16,7 +16,7 @@ use super::problem::{Kind, Problem};
 use super::secrets::new_api_token;
 use super::state::AppState;
 use crate::clock;
-use crate::delivery::{EVENT_KINDS, Reach, UrlError, check_resolved, check_url};
+use crate::delivery::{EVENT_KINDS, Reach, UrlError, check_endpoint, check_resolved};
 use crate::ids::{ConferenceId, WebhookId};
 use crate::storage::webhooks::{self, Webhook};
 
@@ -152,20 +152,10 @@ async fn add_webhook(
 ) -> Result<(StatusCode, Json<WebhookView>), Problem> {
     let mut checks = Checks::default();
     let name = checks.name("name", &input.name);
-    let reach = state.webhooks.reach();
-    let mut refused = |error: UrlError| {
-        checks.refuse("url", if error == UrlError::NotPublic { "not_allowed" } else { "invalid" }, error.to_string());
-    };
-    match check_url(&input.url, reach) {
-        _ if input.url.chars().count() > 2_000 => refused(UrlError::NotAUrl),
-        Err(error) => refused(error),
-        Ok(url) if reach == Reach::Public => {
-            if let Err(error) = check_resolved(&url).await {
-                refused(error);
-            }
-        }
-        Ok(_) => {}
-    }
+    let url = endpoint(&input.url, state.webhooks.reach()).await.unwrap_or_else(|error| {
+        checks.refuse("url", refusal(&error), error.to_string());
+        String::new()
+    });
     for (at, kind) in input.events.iter().enumerate() {
         if !EVENT_KINDS.contains(&kind.as_str()) {
             checks.refuse(format!("events[{at}]"), "invalid", format!("there are {}", EVENT_KINDS.join(", ")));
@@ -180,7 +170,7 @@ async fn add_webhook(
         id: WebhookId::fresh(),
         account: Some(caller.account),
         name,
-        url: input.url,
+        url,
         secret: secret.clone(),
         kinds: input.events.into_iter().map(Some).collect(),
         created_at: clock::now(),
@@ -190,6 +180,25 @@ async fn add_webhook(
     let added = webhooks::add(&mut *state.pool.get().await?, webhook.clone(), i64::from(most)).await?;
     added.ok_or_else(|| Problem::new(Kind::Conflict).word("too_many").detail(format!("An account may have {most} webhooks.")))?;
     Ok((StatusCode::CREATED, Json(view(webhook, Some(secret)))))
+}
+
+/// Where events are to be sent to, as it is kept: in the form in which it is read at each delivery.
+async fn endpoint(text: &str, reach: Reach) -> Result<String, UrlError> {
+    let url = check_endpoint(text, reach)?;
+    if reach == Reach::Public {
+        check_resolved(&url).await?;
+    }
+    Ok(url.to_string())
+}
+
+/// The word for what is wrong with a URL.
+fn refusal(error: &UrlError) -> &'static str {
+    match error {
+        UrlError::NotPublic => "not_allowed",
+        UrlError::ControlCharacter => "control_character",
+        UrlError::TooLong => "too_long",
+        UrlError::NotAUrl | UrlError::Scheme | UrlError::Credentials => "invalid",
+    }
 }
 
 /// Delete a webhook

@@ -90,7 +90,7 @@ impl Schedule {
     /// # Errors
     /// [`ScheduleError`].
     pub fn occurrences(&self) -> Result<Vec<Occurrence>, ScheduleError> {
-        let zone = TimeZone::get(&self.time_zone).map_err(|_| ScheduleError::TimeZone(self.time_zone.chars().take(64).collect()))?;
+        let zone = self.zone()?;
         let starts = self.starts_in_series()?;
         starts.into_iter().map(|starts| Ok(Occurrence { starts, at: moment(&zone, starts)? })).collect()
     }
@@ -100,8 +100,13 @@ impl Schedule {
     /// # Errors
     /// [`ScheduleError`].
     pub fn moment(&self, starts: DateTime) -> Result<Timestamp, ScheduleError> {
-        let zone = TimeZone::get(&self.time_zone).map_err(|_| ScheduleError::TimeZone(self.time_zone.chars().take(64).collect()))?;
-        moment(&zone, starts)
+        moment(&self.zone()?, starts)
+    }
+
+    fn zone(&self) -> Result<TimeZone, ScheduleError> {
+        // `Etc/Unknown` is found, but it is the time of no place and has no name.
+        let zone = TimeZone::get(&self.time_zone).ok().filter(|zone| zone.iana_name().is_some());
+        zone.ok_or_else(|| ScheduleError::TimeZone(self.time_zone.chars().take(64).collect()))
     }
 
     /// The rule of the series (RFC 5545 §3.3.10), without its end.

@@ -61,10 +61,13 @@ pub fn number_dialled(text: &str) -> String {
 
 /// The access number of a call: the first whose form was dialled, and whose calling lines fit.
 /// `dialled` is as [`number_dialled`] gives it.
+///
+/// Of a caller for whose line nobody vouches what he presented decides only when all ways over this number have the `same_payers`.
+/// Otherwise he comes in as one of whom nothing is known: anybody can present any number, and would choose by it who pays.
 #[must_use]
-pub fn access_number<'a>(numbers: &'a [AccessNumber], dialled: &str, identity: &Identity) -> Option<&'a AccessNumber> {
-    // For the way of entry alone what was presented is good enough: both ways have the same payers.
-    let line = identity.calling_line.as_ref().or(identity.lock_out_key.as_ref()).map_or("", String::as_str);
+pub fn access_number<'a>(numbers: &'a [AccessNumber], dialled: &str, identity: &Identity, same_payers: bool) -> Option<&'a AccessNumber> {
+    let presented = identity.lock_out_key.as_ref().filter(|_| same_payers);
+    let line = identity.calling_line.as_ref().or(presented).map_or("", String::as_str);
     numbers.iter().find(|number| {
         let lines = &number.calling_prefixes;
         number.forms.iter().any(|form| form == dialled) && (lines.is_empty() || lines.iter().any(|prefix| line.starts_with(prefix.as_str())))
@@ -168,7 +171,7 @@ mod tests {
         let numbers = shipped_access_numbers();
         let way = |dialled: &str, line: Option<&str>| {
             let identity = Identity { calling_line: line.map(str::to_owned), ..Identity::default() };
-            access_number(&numbers, dialled, &identity).map(|number| number.way_of_entry)
+            access_number(&numbers, dialled, &identity, true).map(|number| number.way_of_entry)
         };
         assert_eq!(way("19819", Some("+38613099396")), Some(WayOfEntry::OnnetShort));
         assert_eq!(way("013099396", Some("+38640123456")), Some(WayOfEntry::National));
@@ -176,5 +179,18 @@ mod tests {
         assert_eq!(way("+38613099396", Some("+385912345678")), Some(WayOfEntry::International));
         assert_eq!(way("0038613099396", None), Some(WayOfEntry::International));
         assert_eq!(way("113", Some("+38640123456")), None);
+    }
+
+    #[test]
+    fn what_is_presented_decides_only_where_nobody_pays_otherwise_for_it() {
+        let numbers = shipped_access_numbers();
+        let way = |call: &Caller, same_payers| {
+            let identity = identify(call, &["trunk".into()], &Numbering::default());
+            access_number(&numbers, "013099396", &identity, same_payers).map(|number| number.way_of_entry)
+        };
+        let presented = caller(&[], "+38640123456", false);
+        assert_eq!((way(&presented, true), way(&presented, false)), (Some(WayOfEntry::National), Some(WayOfEntry::International)));
+        let asserted = caller(&["<tel:+38640123456>"], "+385912345678", false);
+        assert_eq!((way(&asserted, true), way(&asserted, false)), (Some(WayOfEntry::National), Some(WayOfEntry::National)));
     }
 }

@@ -49,7 +49,7 @@ pub struct ReportInput {
     pub ended_at: Option<Timestamp>,
     /// When names and numbers were erased, after the time for which they are kept.
     pub erased_at: Option<Timestamp>,
-    /// The currency of the amounts.
+    /// The currency of the configuration; the report is in that of its charges, if they all have another one.
     pub currency: Currency,
     /// Everybody, in the order of the roster.
     pub participants: Vec<ParticipantInput>,
@@ -258,7 +258,8 @@ impl Report {
     /// Weighs what storage knows.
     #[must_use]
     pub fn of(input: ReportInput) -> Self {
-        let standing: Vec<&Charge> = current(&input.charges).collect();
+        let currency = currency(&input);
+        let standing: Vec<Charge> = current(&input.charges).map(|charge| priced_in(charge, currency)).collect();
         let mut of_leg: HashMap<(LegId, Component), ReportCharge> = HashMap::new();
         for charge in &standing {
             let part = ReportCharge::of(charge);
@@ -281,7 +282,7 @@ impl Report {
             were_in: participants.iter().filter(|participant| participant.was_in).count(),
             participants,
             totals: Totals::of(&standing),
-            currency: input.currency,
+            currency,
         }
     }
 
@@ -295,6 +296,21 @@ impl Report {
     pub fn legs(&self) -> impl Iterator<Item = (&ReportParticipant, &ReportLeg)> {
         self.participants.iter().flat_map(|participant| participant.legs.iter().map(move |leg| (participant, leg)))
     }
+}
+
+/// The currency of a report: the configuration's when something is priced in it, or nothing is priced at all, else that of the charges.
+fn currency(input: &ReportInput) -> Currency {
+    let is_priced = |charge: &&Charge| matches!(charge.status, ChargeStatus::Rated | ChargeStatus::Informational);
+    let priced = || current(&input.charges).filter(is_priced).map(|charge| charge.currency);
+    if priced().any(|one| one == input.currency) { input.currency } else { priced().next().unwrap_or(input.currency) }
+}
+
+/// The charge as it counts in a report in this currency: an amount in another one is none.
+fn priced_in(charge: &Charge, currency: Currency) -> Charge {
+    if charge.currency == currency {
+        return charge.clone();
+    }
+    Charge { status: ChargeStatus::Unrated, net: Money::ZERO, vat: Money::ZERO, gross: Money::ZERO, ..charge.clone() }
 }
 
 /// Whole seconds from one moment to the other; 0 when one is not known, or they stand the wrong way round.
@@ -353,10 +369,9 @@ impl ReportCharge {
 }
 
 impl Totals {
-    fn of(standing: &[&Charge]) -> Self {
-        let not_priced = |charge: &&&Charge| matches!(charge.status, ChargeStatus::Unrated | ChargeStatus::Error);
-        let owed: Vec<&Charge> =
-            standing.iter().filter(|charge| charge.status == ChargeStatus::Rated && charge.payer == Payer::Convener).copied().collect();
+    fn of(standing: &[Charge]) -> Self {
+        let not_priced = |charge: &&Charge| matches!(charge.status, ChargeStatus::Unrated | ChargeStatus::Error);
+        let owed: Vec<&Charge> = standing.iter().filter(|charge| charge.status == ChargeStatus::Rated && charge.payer == Payer::Convener).collect();
         let sum = |amounts: &mut dyn Iterator<Item = Money>| Money::sum(amounts).unwrap_or(Money(i64::MAX));
         let of = |component| sum(&mut owed.iter().filter(|charge| charge.component == component).map(|charge| charge.net));
         let mut percents: Vec<Percent> = owed.iter().map(|charge| charge.vat_percent).collect();

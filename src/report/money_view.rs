@@ -49,7 +49,7 @@ pub fn notes(report: &Report, format: &Format) -> Vec<String> {
     }
     notes.push(words.text("report-net-hint"));
     let zone = clean(&report.time_zone);
-    let known = report.zone().iana_name().is_some_and(|name| name == report.time_zone);
+    let known = report.zone().iana_name().is_some_and(|name| name.eq_ignore_ascii_case(&report.time_zone));
     notes.push(words.with(if known { "report-zone-note" } else { "report-zone-unknown" }, &[("zone", zone.as_str().into())]));
     notes
 }

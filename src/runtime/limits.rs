@@ -104,7 +104,8 @@ impl Runtime {
     /// # Errors
     /// A fault of the database.
     pub async fn spent_today(&self, connection: &mut Connection, account: AccountId) -> Result<Money, StorageError> {
-        let charged = charges::spent(connection, account, day_of(clock::now(), &self.inner.rules.conference)).await?;
+        let since = day_of(clock::now(), &self.inner.rules.conference);
+        let charged = charges::spent(connection, account, since, self.prices().currency()).await?;
         Ok(charged.plus(self.inner.shared.spending.running(account)).unwrap_or(Money(i64::MAX)))
     }
 

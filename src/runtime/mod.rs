@@ -8,6 +8,7 @@ mod entering;
 mod erased;
 mod follow;
 mod gauges;
+mod guessing;
 mod homeless;
 mod lease;
 mod limits;
@@ -229,6 +230,8 @@ struct Inner {
     /// The conferences whose start is under way.
     starting: Arc<Mutex<HashSet<ConferenceId>>>,
     rules: Rules,
+    /// The order of those who key codes and PINs.
+    guesses: guessing::Guesses,
     membership: Arc<Membership>,
     /// Answers of other service nodes that are waited for.
     waiting: crossing::Waiting,
@@ -299,6 +302,7 @@ impl Runtime {
             starting: Arc::default(),
             begun: tokio::sync::Notify::new(),
             rules,
+            guesses: guessing::Guesses::default(),
             membership,
             waiting: crossing::Waiting::default(),
             followers: follow::Followers::default(),

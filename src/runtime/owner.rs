@@ -90,7 +90,12 @@ pub(super) enum Message {
     /// A call that was handed over still waits for its turn at the switch.
     StillWaiting(LegId),
     /// What is charged to the account today, with VAT.
-    Charged(Money),
+    Charged {
+        /// How much.
+        charged: Money,
+        /// As of when, as the account's running costs are marked.
+        mark: u64,
+    },
     /// Somebody wants the picture.
     View(oneshot::Sender<ConferenceView>),
 }
@@ -109,6 +114,8 @@ pub(super) enum Outcome {
 struct Flight {
     submitted: Timestamp,
     ticket: Ticket,
+    /// It holds charges.
+    charged: bool,
     commands: Vec<Command>,
     deltas: Vec<Delta>,
     replies: Vec<oneshot::Sender<Result<ConferenceView, ControlError>>>,
@@ -343,7 +350,7 @@ impl Owner {
                     self.take(draft, now, Input::LinkRestored);
                 }
             }
-            Message::Charged(charged) => self.on_charged(draft, now, charged),
+            Message::Charged { charged, mark } => self.on_charged(draft, now, charged, mark),
             Message::View(reply) => {
                 let _ = reply.send(self.picture.at(self.hub.seq()));
             }

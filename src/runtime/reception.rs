@@ -15,7 +15,6 @@ use super::node::{Arrival, Node};
 use super::owner::Message;
 use crate::clock;
 use crate::config::{AccessNumber, NoIdentity};
-use crate::http::secrets::verify_password;
 use crate::ids::{AccountId, LegId, PassId};
 use crate::pbx::{Caller, Command, CommandFailure, Event, Keys, Language, Phrase};
 use crate::reception::{Dialogue, Effect, Found, Identity, Input, Rules, Subject, access_number, identify, number_dialled};
@@ -82,7 +81,8 @@ impl Runtime {
         let mut caller = pass.as_ref().map_or(caller, |pass| pass.caller.clone());
         caller.dialled = number_dialled(&caller.dialled);
         let identity = identify(&caller, &rules.dial_in.trusted_trunks, &rules.numbering);
-        let Some(access) = access_number(&rules.access_numbers, &caller.dialled, &identity).cloned() else {
+        let same_payers = self.prices().same_payers(rules.access_numbers.iter().filter(|number| number.forms.contains(&caller.dialled)));
+        let Some(access) = access_number(&rules.access_numbers, &caller.dialled, &identity, same_payers).cloned() else {
             warn!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id,
                 "a caller came by a number that is no access number of the configuration; see [[access_number]] and its forms");
             metrics::counter!("sklic_callers_total", "result" => "unknown_access_number").increment(1);
@@ -300,6 +300,7 @@ impl Guest {
 
     async fn find(&self, keys: &Keys) -> Result<Found, StorageError> {
         let locks = self.lock_keys();
+        let _turn = self.runtime.inner.guesses.turn(&locks).await?;
         if self.is_locked(&locks).await? {
             return Ok(Found::Nobody);
         }
@@ -316,12 +317,12 @@ impl Guest {
     async fn is_pin(&self, account: AccountId, keys: &Keys) -> Result<bool, StorageError> {
         let mut locks = self.lock_keys();
         locks.push((Subject::Code, account.to_string()));
+        let _turn = self.runtime.inner.guesses.turn(&locks).await?;
         if self.is_locked(&locks).await? {
             return Ok(false);
         }
         let hash = dial_in::pin_hash(&mut *self.runtime.connection().await?, account).await?;
-        let pin = keys.expose().to_owned();
-        let right = tokio::task::spawn_blocking(move || verify_password(&pin, hash.as_deref())).await.unwrap_or(false);
+        let right = self.runtime.inner.guesses.is_right(keys.expose().to_owned(), hash).await;
         if right {
             dial_in::forgive(&mut *self.runtime.connection().await?, Subject::Code, &account.to_string()).await?;
             self.relieve(&locks).await?;

@@ -8,7 +8,7 @@ use jiff_diesel::ToDiesel;
 use super::charge_rows::{self, Row};
 use super::schema::{charges, conferences};
 use super::{Connection, StorageResult};
-use crate::billing::{Charge, ChargeId, Money};
+use crate::billing::{Charge, ChargeId, Currency, Money};
 use crate::ids::{AccountId, ConferenceId, LegId};
 
 /// SQL for a row of `charges` that says that something has no price, and stands: neither a reversal nor reversed.
@@ -63,14 +63,15 @@ pub async fn list_of_conference(connection: &mut Connection, conference: Confere
     rows.into_iter().map(Row::charge).collect()
 }
 
-/// What the account owes for what began at `since` or later, with VAT: its rated rows, reversals included, in 1/10000 of the unit.
+/// What the account owes in this currency for what began at `since` or later, with VAT: its rated rows, reversals included, in 1/10000 of
+/// the unit. What was charged before the service's currency was changed is no amount in the new one.
 ///
 /// # Errors
 /// A fault of the database.
-pub async fn spent(connection: &mut Connection, account: AccountId, since: Timestamp) -> StorageResult<Money> {
+pub async fn spent(connection: &mut Connection, account: AccountId, since: Timestamp, currency: Currency) -> StorageResult<Money> {
     let owed = charges::table
         .filter(charges::account.eq(account).and(charges::started_at.ge(since.to_diesel())))
-        .filter(charges::status.eq("rated").and(charges::payer.eq("convener")))
+        .filter(charges::status.eq("rated").and(charges::payer.eq("convener")).and(charges::currency.eq(currency.code())))
         // The sum of many is a number of another type, which is too large to be kept only if it could not be paid either.
         .select(diesel::dsl::sql::<diesel::sql_types::BigInt>("least(coalesce(sum(gross), 0), 9223372036854775807)::bigint"));
     Ok(Money(owed.first(connection).await?))

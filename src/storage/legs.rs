@@ -1,5 +1,7 @@
 //! Legs: telephone connections, and the attempts at one.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
@@ -91,6 +93,17 @@ pub async fn list(connection: &mut Connection, account: AccountId, conference: C
         .order((legs::queued_at, legs::id))
         .select(Leg::as_select());
     Ok(found.load(connection).await?)
+}
+
+/// Of these legs those whose number no convener is shown: the caller keeps it private, or it was erased.
+/// Crosses accounts: the legs are those of charges that were read for one.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn withheld(connection: &mut Connection, wanted: &[LegId]) -> StorageResult<HashSet<LegId>> {
+    let found = legs::table.filter(legs::id.eq_any(wanted).and(legs::number.eq(""))).select(legs::id);
+    let found: Vec<LegId> = found.load(connection).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Writes rows whose participant is there, new or changed, each identifier once.

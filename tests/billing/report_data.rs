@@ -51,6 +51,26 @@ fn corrections_count_once() {
     assert_eq!(Report::of(input()).totals, Totals::default());
 }
 
+#[test]
+fn amounts_are_told_in_the_currency_in_which_they_were_charged() {
+    let cdr = crate::support::dialled(600);
+    let rate = |price, currency: &str| {
+        let rows = format!("call,+,World,0,{price},1,1,0,0.0001,22,,\nconference,+,World,0,{price},1,1,0,0.0001,22,,\n");
+        let payers = sklic::billing::PayerTable::default();
+        sklic::billing::rate(&cdr, &crate::support::tariff(&rows), &payers, currency.parse().unwrap(), 0)
+    };
+    // Charged before the service's currency was changed.
+    let old = Report::of(ReportInput { charges: rate("0.10", "HRK"), ..input() });
+    assert_eq!((old.currency.code(), old.totals.net, old.totals.not_priced), ("HRK", Money(20_000), 0));
+    // The call was rated again since: what is in the old currency is no amount in the new one.
+    let mut mixed = rate("0.10", "HRK");
+    mixed[0] = rate("0.02", "EUR").remove(0);
+    let mixed = Report::of(ReportInput { charges: mixed, ..input() });
+    assert_eq!((mixed.currency.code(), mixed.totals.net, mixed.totals.gross), ("EUR", Money(2_000), Money(2_440)));
+    assert_eq!(mixed.totals.not_priced, 1);
+    assert_eq!(Report::of(input()).currency.code(), "EUR");
+}
+
 fn input() -> ReportInput {
     ReportInput {
         conference: sklic::ids::ConferenceId(uuid::Uuid::from_u128(8)),

@@ -216,6 +216,9 @@ fn a_time_zone_that_is_not_known_reads_as_utc_and_says_so() {
     let text = render_text(&report);
     assert!(text.contains("09:00:15–09:47:42"), "{text}");
     assert!(text.contains("The time zone Mars/Olympus is not known, so all times are in UTC."), "{text}");
+    // As an earlier release let it be typed.
+    let text = render_text(&Report { time_zone: "europe/ljubljana".to_owned(), ..report });
+    assert!(text.contains("All times are local times in europe/ljubljana."), "{text}");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn keys_and_identities(input: &[u8]) {
     };
     harmless(&caller);
     let identity = sklic::reception::identify(&caller, &["trunk".to_owned()], &Numbering::default());
-    let _ = sklic::reception::access_number(&[], &caller.dialled, &identity);
+    let _ = sklic::reception::access_number(&[], &caller.dialled, &identity, true);
 }
 
 const PRICES: &[&[u8]] = &[b"0.1234", b"-12,5", b"1e3", b"9223372036854775807", b"0.00005"];

@@ -23,7 +23,7 @@ pub async fn import(database: &Database, name: &str, price: &str) {
 }
 
 /// Loads a price list of these rows, as the next version of this tariff.
-async fn import_rows(database: &Database, name: &str, rows: &str) {
+pub async fn import_rows(database: &Database, name: &str, rows: &str) {
     let rows = format!("{HEADER}{rows}");
     let connection = &mut database.connection().await;
     let version = tariffs::next_version(connection, name).await.unwrap();

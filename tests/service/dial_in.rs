@@ -159,6 +159,44 @@ async fn on_the_short_number_somebody_must_vouch_for_the_line() {
 }
 
 #[tokio::test]
+async fn a_private_number_is_told_to_the_billing_and_not_to_the_convener() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let (_, ana_code) = contact(&api, &user, "Ana").await;
+    let (_, bor_code) = contact(&api, &user, "Bor").await;
+    let conference = planned(&api, &user, "Sestanek", &[]).await;
+    started(&api, &user, &conference).await;
+    let calls = |line: &str, private: bool, code: &str| {
+        api.simulator.call_in(CallIn {
+            dialled: "19819".into(),
+            asserted: vec![format!("<sip:{line}@example.test>")],
+            presented: if private { "anonymous" } else { line }.into(),
+            private,
+            trunk: "trunk".into(),
+            keys: vec![format!("{code}#")],
+            ..CallIn::default()
+        })
+    };
+    let (hidden, shown) = (calls("+38659900005", true, &ana_code), calls("+38659900006", false, &bor_code));
+    let both = |state: &'static str| move |view: &Value| state_of(view, "Ana") == Some(state) && state_of(view, "Bor") == Some(state);
+    api.until(&user, &conference, "both are in", both("in")).await;
+    api.simulator.hang_up(hidden);
+    api.simulator.hang_up(shown);
+    api.until(&user, &conference, "both have left", both("left")).await;
+    let listed = api.get(&user, "/api/v1/charges").await.expect(200);
+    let told = |leg: LegId| -> Vec<Value> {
+        let all = listed["charges"].as_array().unwrap().iter();
+        all.filter(|charge| charge["leg"] == json!(leg)).map(|charge| charge["line"].clone()).collect()
+    };
+    // Call and conference of each.
+    assert_eq!(told(hidden), [Value::Null, Value::Null], "{listed}");
+    assert_eq!(told(shown), [json!("+38659900006"), json!("+38659900006")], "{listed}");
+    let kept = sklic::storage::charges::list_of_legs(&mut *api.database.connection().await, &[hidden]).await.unwrap();
+    let line = Some("+38659900005".to_owned());
+    assert!(kept.len() == 2 && kept.iter().all(|charge| charge.payer == sklic::billing::Payer::Caller { line: line.clone() }), "{kept:?}");
+}
+
+#[tokio::test]
 async fn guessing_locks_the_line_out_and_the_lock_outlives_a_restart() {
     let Some(api) = Api::fresh().await else { return };
     let user = api.user("100200").await;
@@ -212,6 +250,24 @@ async fn the_pin_starts_conferences_and_only_the_right_one() {
     let view = view.await;
     assert_eq!(view["participants"][0]["way_of_entry"], "onnet_short", "the convener was not called: {view}");
     assert_eq!(view["participants"][1]["way_of_entry"], "web_out");
+}
+
+#[tokio::test]
+async fn guesses_at_the_same_moment_are_compared_one_after_the_other() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let pin = sklic::http::secrets::hash_password("730519").unwrap();
+    dial_in::set_pin(&mut *api.database.connection().await, user.account, Some(&pin)).await.unwrap();
+    let id = text(&api.plan(&user, &["+38659900002"]).await["id"]);
+    // The right one is the last of thirty, and five wrong ones lock the account out.
+    for line in 10..39 {
+        dials(&api, "19819", &format!("+386599000{line}"), &["100200", "730518"]);
+    }
+    let right = dials(&api, "19819", "+38659900039", &["100200", "730519"]);
+    hears(&api, right, Phrase::WrongPin).await;
+    assert_eq!(api.get(&user, &format!("/api/v1/conferences/{id}")).await.expect(200)["state"], "planned");
+    let counter = dial_in::lock_out(&mut *api.database.connection().await, Subject::Code, &user.account.to_string()).await.unwrap();
+    assert_eq!(counter.failures, LockOutRules::default().code_failures);
 }
 
 #[tokio::test]

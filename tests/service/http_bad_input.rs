@@ -111,6 +111,7 @@ async fn bad_people_and_titles_name_their_place() {
         (json!({"language": "de"}), &[("language", "invalid")][..]),
         (json!({"time_zone": "Mars/Olympus"}), &[("time_zone", "invalid")]),
         (json!({"time_zone": "../../etc/passwd"}), &[("time_zone", "invalid")]),
+        (json!({"time_zone": "Etc/Unknown"}), &[("time_zone", "invalid")]),
         (json!({"email": ""}), &[("email", "required")]),
         (json!({"phone": "+442071838750"}), &[("phone", "not_allowed")]),
         (json!({"staff": true}), &[("staff", "unknown_field")]),
@@ -227,6 +228,25 @@ async fn times_before_the_telephone_are_out_of_range() {
     }
     api.get(&user, "/api/v1/charges?from=1970-01-01T00:00:00Z&to=9999-12-30T00:00:00Z").await.expect(200);
     api.post(&user, &replay, json!({"since": "9999-12-30T00:00:00Z"})).await.expect(202);
+}
+
+#[tokio::test]
+async fn a_webhooks_url_is_kept_in_the_form_in_which_it_is_read() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let make = async |url: &str| api.post(&user, "/api/v1/webhooks", json!({"name": "CRM", "url": url})).await;
+    for url in ["https://93.184.215.14/\0", "https://93.184.215.14/a\nb", "https://93.184.215.14/\t", "\rhttps://93.184.215.14/", "https://\u{85}"] {
+        make(url).await.fields(&[("url", "control_character")]);
+    }
+    // The second is too long only once it is written out.
+    for path in ["a".repeat(2_000), "č".repeat(1_000)] {
+        make(&format!("https://93.184.215.14/{path}")).await.fields(&[("url", "too_long")]);
+    }
+    // Shorter than any URL that is kept, but it names a host.
+    assert_eq!(make("http:a").await.expect(201)["url"], "http://a/");
+    assert_eq!(make(" HTTPS://93.184.215.14:443/a b ").await.expect(201)["url"], "https://93.184.215.14/a%20b");
+    let listed = api.get(&user, "/api/v1/webhooks").await.expect(200);
+    assert_eq!(listed["webhooks"].as_array().unwrap().len(), 2, "{listed}");
 }
 
 #[tokio::test]

@@ -154,6 +154,48 @@ async fn vcards_are_imported_and_told_by_line() {
 }
 
 #[tokio::test]
+async fn people_behind_an_open_quotation_mark_are_not_lost() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let file = "name,phone,email,note\nAna,040 123 456,,\n\nBor,040 123 457,,\"ena\nCene,040 123 458,,\nDana,040 123 459,,\n";
+    for query in ["", "?skip_bad=true", "?check_only=true"] {
+        for end in ["", "\n\n", "\r\n", " "] {
+            let path = format!("{IMPORT}{query}");
+            let problem = api.text(Method::POST, &user, &path, "text/csv", format!("{file}{end}")).await.problem(400, "malformed_csv");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("begins on line 4 ") && detail.contains("Nothing was imported"), "{problem}");
+        }
+    }
+    api.text(Method::POST, &user, IMPORT, "text/csv", "name,phone,note\nAna,040 123 456,\"").await.problem(400, "malformed_csv");
+    assert_eq!(api.get(&user, CONTACTS).await.expect(200)["contacts"], json!([]));
+    // Closed, whatever the file ends with; and a mark within a value is none that opens.
+    for (end, name) in [("", "Ana"), ("\n", "Bor \"Bob\""), ("\r\n\r\n", "\"Cene, ml.\""), (" ", "Dana")] {
+        let file = format!("name,phone,note\n{name},040 123 456,\"ena\ndve\"{end}");
+        let imported = api.text(Method::POST, &user, IMPORT, "text/csv", file).await.expect(200);
+        assert_eq!((&imported["imported"], &imported["skipped"]), (&json!(1), &json!(0)), "{name}: {imported}");
+    }
+    for blank in ["", "\n", "\r\n\n"] {
+        api.text(Method::POST, &user, IMPORT, "text/csv", blank).await.fields(&[("lines[1]", "required")]);
+    }
+    // What looks like the service's own mark is a line like any other.
+    api.text(Method::POST, &user, IMPORT, "text/csv", "name,phone\n\u{1}\nAna,040 123 456\n")
+        .await
+        .fields(&[("lines[2].name", "control_character"), ("lines[2].phone", "required")]);
+}
+
+#[tokio::test]
+async fn a_card_in_another_encoding_is_refused_with_its_line() {
+    let Some(api) = Api::fresh().await else { return };
+    let user = api.user("100200").await;
+    let file = "BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=ISO-8859-2;ENCODING=QUOTED-PRINTABLE:=C8opi=E8;Ana\r\nTEL:040 123 456\r\nEND:VCARD\r\n\
+        BEGIN:VCARD\r\nFN:Bor\r\nTEL:040 123 457\r\nBEGIN:VCARD\r\nFN:Cene\r\nTEL:040 123 458\r\nEND:VCARD\r\n";
+    let problem = api.text(Method::POST, &user, IMPORT, "text/vcard", file).await.fields(&[("lines[3]", "invalid")]);
+    assert!(problem["errors"][0]["message"].as_str().unwrap().contains("export the file as UTF-8"), "{problem}");
+    api.text(Method::POST, &user, &format!("{IMPORT}?skip_bad=true"), "text/vcard", file).await.expect(200);
+    assert_eq!(names(&api.get(&user, CONTACTS).await.expect(200)), ["Bor", "Cene"]);
+}
+
+#[tokio::test]
 async fn what_is_exported_is_imported_again() {
     let Some(api) = Api::fresh().await else { return };
     let (user, other) = (api.user("100200").await, api.user("100300").await);

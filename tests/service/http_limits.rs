@@ -7,8 +7,8 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use sklic::storage::{Pool, PoolOptions};
 
-use crate::accounting::{ended_conference, import, rate_missing};
-use crate::api::{Answer, Api, User, generous, request};
+use crate::accounting::{ended_conference, import, import_rows, rate_missing};
+use crate::api::{Answer, Api, PATIENCE, User, generous, request};
 use crate::database::Database;
 
 /// A time of the clock on the wall.
@@ -235,8 +235,43 @@ async fn what_was_spent_today_counts() {
     // Two minutes of call and conference at 0.10 with VAT.
     assert_eq!(api.get(&ana, &path).await.expect(200)["spent_today"], "0.488");
     assert_eq!(word(&start(&api, &ana, &id).await.expect(409)), "spend_reached");
+    for (currency, spent) in [("HRK", "0.00"), ("EUR", "0.488")] {
+        api.database.connection().await.batch_execute(&format!("UPDATE charges SET currency = '{currency}'")).await.unwrap();
+        assert_eq!(api.get(&ana, &path).await.expect(200)["spent_today"], spent, "an amount in another currency is none in this one");
+    }
     set(&api, &staff, json!({"daily_spend_cap": "0.50"})).await.expect(200);
     start(&api, &ana, &id).await.expect(202);
+}
+
+#[tokio::test]
+async fn a_leg_that_has_ended_is_not_counted_as_living_too() {
+    let Some(api) = Api::fresh().await else { return };
+    let (ana, staff) = (api.user("100200").await, api.staff("900100").await);
+    // Each call costs 1.22 with VAT, however long it is.
+    import_rows(&api.database, "base", "call,+,World,1,0,60,60,0,0.0001,22,,\nconference,+,World,0,0,1,1,0,0.0001,22,,\n").await;
+    let draft = json!({"participants": [{"name": "Bor", "phone": "+386 599 00002"}]});
+    let until = async |field: &str, wanted: Value| {
+        let waiting = async {
+            while api.post(&ana, "/api/v1/estimate", draft.clone()).await.expect(200)[field] != wanted {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(2 * PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{field} never was {wanted}"));
+    };
+    until("unrated", json!(0)).await;
+    set(&api, &staff, json!({"daily_spend_cap": "3.00", "at_cap": "end"})).await.expect(200);
+    let id = planned(&api, &ana, "+386 599 00002").await;
+    start(&api, &ana, &id).await.expect(202);
+    let all_in = |view: &Value| view["participants"].as_array().unwrap().iter().all(|person| person["state"] == "in");
+    let view = api.until(&ana, &id, "both are in", all_in).await;
+    until("spent_today", json!("2.44")).await;
+    api.simulator.hang_up(api.simulator_leg(&ana, &view, "+38659900002").await);
+    api.until(&ana, &id, "Bor has left", |view| view["participants"][1]["state"] == "left").await;
+    // At once: one is charged, the other lives.
+    let estimate = api.post(&ana, "/api/v1/estimate", draft.clone()).await.expect(200);
+    assert_eq!(estimate["spent_today"], "2.44", "{estimate}");
+    let next = planned(&api, &ana, "+386 599 00003").await;
+    start(&api, &ana, &next).await.expect(202);
 }
 
 #[tokio::test]

@@ -191,6 +191,7 @@ async fn what_is_wrong_is_told_and_nothing_is_planned() {
         (json!({"starts": "2020-01-01T09:00"}), vec![("starts", "out_of_range")]),
         (json!({"starts": "never"}), vec![("starts", "invalid")]),
         (json!({"time_zone": "Mars/Olympus"}), vec![("time_zone", "invalid")]),
+        (json!({"time_zone": "Etc/Unknown"}), vec![("time_zone", "invalid")]),
         (json!({"length_minutes": 4}), vec![("length_minutes", "out_of_range")]),
         (json!({"repeat": {"every": "week"}}), vec![("repeat", "invalid")]),
         (json!({"repeat": {"every": "week", "count": 500}}), vec![("repeat", "out_of_range")]),

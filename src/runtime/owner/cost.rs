@@ -10,7 +10,7 @@ use super::super::limits::day_of;
 use super::{COST_EVERY, Draft, Message, Owner};
 use crate::billing::Money;
 use crate::clock;
-use crate::conference::{Control, Delta, Input, RunningCost};
+use crate::conference::{Control, Delta, Input, Phase, RunningCost};
 use crate::storage::charges;
 
 impl Owner {
@@ -25,6 +25,11 @@ impl Owner {
             self.take(&mut draft, now, Input::Control { control: Control::End });
             self.submit(draft);
         }
+        self.count_up(now);
+    }
+
+    /// Tells the windows what it costs by now, and asks what is charged.
+    fn count_up(&mut self, now: Timestamp) {
         let before = self.cost.take();
         let cost = self.paperwork.cost(&self.conference, &self.shared, now);
         self.cost = Some(RunningCost { spent_today: before.as_ref().and_then(|cost| cost.spent_today), ..cost });
@@ -33,17 +38,33 @@ impl Owner {
             self.push(Delta { conference: Some(self.conference.head_view()), ..Delta::default() });
         }
         let (shared, inbox, account) = (Arc::clone(&self.shared), self.own_inbox.clone(), self.paperwork.account.id);
+        // While charges are on their way nobody can tell whether the answer would hold them.
+        let Some(mark) = shared.spending.mark(account) else { return };
         let since = day_of(now, &shared.rules);
         tokio::spawn(async move {
-            let charged = async { charges::spent(&mut *shared.pool.get().await?, account, since).await };
+            let currency = shared.prices.currency();
+            let charged = async { charges::spent(&mut *shared.pool.get().await?, account, since, currency).await };
             // While the database is away nothing new is known, and what runs goes on.
             if let Ok(charged) = charged.await {
-                let _ = inbox.send(Message::Charged(charged));
+                let _ = inbox.send(Message::Charged { charged, mark });
             }
         });
     }
 
-    pub(super) fn on_charged(&mut self, draft: &mut Draft, now: Timestamp, charged: Money) {
+    /// Charges have landed: they count in the database from here on. While it closes nothing follows from what is spent.
+    pub(super) fn charges_landed(&mut self, now: Timestamp) {
+        self.shared.spending.write_lands(self.paperwork.account.id, self.conference.id());
+        let runs = matches!(self.conference.phase(), Phase::CallingConvener { .. } | Phase::Running { .. });
+        if runs && self.conference.spec().settings.spend_cap.is_some() {
+            self.count_up(now);
+        }
+    }
+
+    /// What is charged to the account today, as of `mark`; what has moved since then makes it worthless.
+    pub(super) fn on_charged(&mut self, draft: &mut Draft, now: Timestamp, charged: Money, mark: u64) {
+        if self.shared.spending.mark(self.paperwork.account.id) != Some(mark) {
+            return;
+        }
         let spent = charged.plus(self.shared.spending.running(self.paperwork.account.id)).unwrap_or(Money(i64::MAX));
         if let Some(cost) = self.cost.as_mut().filter(|cost| cost.spent_today != Some(spent)) {
             cost.spent_today = Some(spent);

@@ -11,7 +11,7 @@ use super::{Draft, Flight, LATE, Message, Owner, SETTLING};
 use crate::clock;
 use crate::ids::LegId;
 use crate::pbx::{Command, CommandFailure};
-use crate::storage::{Batch, StorageError};
+use crate::storage::{Batch, RowChange, StorageError};
 
 /// How often an owner is told that its call still waits at the switch: oftener than the shortest time that a call is given.
 const WAITS_EVERY: Duration = Duration::from_secs(10);
@@ -21,13 +21,19 @@ impl Owner {
         if draft.journal.is_empty() {
             return;
         }
+        let now = clock::now();
+        let charged = draft.rows.iter().any(|row| matches!(row, RowChange::Charge { .. }));
+        if charged {
+            self.shared.spending.write_begins(self.paperwork.account.id, self.conference.id());
+            self.paperwork.note_living(&self.conference, &self.shared, now);
+        }
         let ticket = self.shared.writer.submit(Batch {
             conference: self.conference.id(),
             fence: Some(self.node.tenure.fence()),
             journal: draft.journal,
             rows: draft.rows,
         });
-        self.flights.push_back(Flight { submitted: clock::now(), ticket, commands: draft.commands, deltas: draft.deltas, replies: draft.replies });
+        self.flights.push_back(Flight { submitted: now, ticket, charged, commands: draft.commands, deltas: draft.deltas, replies: draft.replies });
         if !self.shared.writer.is_available() {
             self.speak_early();
         }
@@ -45,6 +51,9 @@ impl Owner {
         }
         for delta in flight.deltas {
             self.push(delta);
+        }
+        if flight.charged {
+            self.charges_landed(now);
         }
         if flight.replies.is_empty() {
             return;
