@@ -1,5 +1,6 @@
 // The line between service and switch, which can be cut, slowed down, or left half open: connected and dumb.
 import { connect, createServer } from 'node:net';
+import { pause } from './until.mjs';
 
 /** Opens a line to a port of this machine. */
 export async function openLine(port) {
@@ -14,11 +15,11 @@ export async function openLine(port) {
     pairs.add(pair);
     for (const [one, other] of [[near, far], [far, near]]) {
       one.setNoDelay(true);
-      // Bytes never overtake each other when the delay changes.
-      let last = 0;
+      // One after the other: two timers of different lengths that end together fire in no order, and bytes would overtake each other when the delay changes.
+      let before = Promise.resolve();
       const later = (act) => {
-        last = Math.max(last, Date.now() + delay);
-        setTimeout(act, last - Date.now());
+        const due = Date.now() + delay;
+        before = before.then(() => (due > Date.now() ? pause(due - Date.now()) : undefined)).then(act);
       };
       one.on('data', (bytes) => later(() => {
         if (!pair.dumb) other.write(bytes);
