@@ -39,6 +39,8 @@ impl Database {
         admin.batch_execute("SELECT pg_advisory_lock(7362)").await.unwrap();
         let template = template(&server, &mut admin).await;
         admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
+        // Now, for a test that keeps its thread busy closes this connection late, and all others wait.
+        admin.batch_execute("SELECT pg_advisory_unlock(7362)").await.unwrap();
         let url = at(&server, &name);
         let pool = Pool::new(&url, PoolOptions::default()).unwrap();
         Some(Self { url, pool, server, name, owned: true })
