@@ -73,6 +73,19 @@ pub(super) struct Feeds {
     pub(super) arrivals: UnboundedReceiver<Arrival>,
 }
 
+impl LinkState {
+    /// The link is lost. Gives whether it was there, and until when it has proved that calls lived.
+    fn lose(&mut self, last_heard: Timestamp) -> (bool, Timestamp) {
+        // A link tells of its legs only after a snapshot: a switch that is on its way out still answers, and holds nothing any more.
+        // And a snapshot may already have told of a later moment.
+        if self.synced {
+            self.proof = self.proof.max(last_heard);
+        }
+        self.synced = false;
+        (std::mem::replace(&mut self.connected, false), self.proof)
+    }
+}
+
 /// A snapshot, and the last proof of what we believed before it.
 pub(super) struct Taken {
     snapshot: Arc<Snapshot>,
@@ -420,13 +433,7 @@ impl Node {
                 self.sync(stop.clone());
             }
             Event::LinkDown { last_heard, reason } => {
-                let was_up = {
-                    let mut link = self.link();
-                    // A snapshot may already have told of a later moment.
-                    link.proof = link.proof.max(last_heard);
-                    link.synced = false;
-                    std::mem::replace(&mut link.connected, false)
-                };
+                let (was_up, last_heard) = self.link().lose(last_heard);
                 if was_up {
                     warn!(switch.name = %self.name, reason, "link to the switch is lost; states are unknown until it is back");
                     metrics::counter!("sklic_switch_link_losses_total", "switch" => self.name.clone()).increment(1);
@@ -573,5 +580,23 @@ mod tests {
         assert_eq!(routes.committed(), 7 + 2 + 1);
         routes.planned.clear();
         assert_eq!(routes.committed(), 8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_never_told_what_the_switch_holds_proves_nothing() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut link = LinkState { connected: true, synced: true, booted_at: None, proof: at(100) };
+        assert_eq!(link.lose(at(103)), (true, at(103)));
+        // It is back, answers, and is lost again before it has told.
+        link.connected = true;
+        assert_eq!(link.lose(at(130)), (true, at(103)));
+        assert_eq!(link.lose(at(131)), (false, at(103)));
+        (link.connected, link.synced, link.proof) = (true, true, at(140));
+        assert_eq!(link.lose(at(139)), (true, at(140)), "a snapshot has told of a later moment");
     }
 }

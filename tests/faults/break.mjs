@@ -25,8 +25,9 @@ const PARTS = {
     hurt: (lab) => lab.writeAhead.fill(),
     async heal(lab) {
       lab.writeAhead.empty();
-      // A server whose log has no room ends, and nobody but its operator starts it again.
-      await verb('restart', 'postgres');
+      // A server whose log has no room ends, or hangs in its recovery, and nobody but its operator starts it again.
+      await verb('kill', 'postgres');
+      await verb('start', 'postgres');
     },
   },
   'link-cut': { hurt: (lab) => lab.line.cut(), heal: (lab) => lab.line.mend() },
