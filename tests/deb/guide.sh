@@ -6,11 +6,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-if [ -z "${SKLIC_GUIDE_INSIDE:-}" ]; then
-    # The usual ports are free in a network of our own, which has nothing but its loopback; processes and mounts end with it.
-    SKLIC_GUIDE_INSIDE=1 exec unshare --net --mount --pid --fork --kill-child -- bash "$0" "$@"
-fi
-
 # shellcheck source=vagrant/provision/common.sh
 source vagrant/provision/common.sh
 # shellcheck source=vagrant/provision/asterisk-root.sh
@@ -18,11 +13,20 @@ source vagrant/provision/asterisk-root.sh
 # shellcheck source=vagrant/provision/debian-root.sh
 source vagrant/provision/debian-root.sh
 
-binary=$1
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | sed -n 1p)
-work=$(mktemp -d)
+work=${SKLIC_GUIDE_INSIDE:-$(mktemp -d)}
 root=$work/root
 trap 'umount -R "$root"/{proc,dev/shm} 2>/dev/null || true; remove_tree "$work"' EXIT
+if [ -z "${SKLIC_GUIDE_INSIDE:-}" ]; then
+    echo "- an office has an Asterisk"
+    # Here, for inside nothing can be fetched.
+    debian_root sid "$root" asterisk postgresql curl
+    # The usual ports are free in a network of our own, which has nothing but its loopback; processes and mounts end with it.
+    SKLIC_GUIDE_INSIDE=$work unshare --net --mount --pid --fork --kill-child -- bash "$0" "$@"
+    exit
+fi
+
+binary=$1
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | sed -n 1p)
 
 fail() {
     printf 'FAILED: %s\n' "$*" >&2
@@ -43,9 +47,8 @@ until_true() {
     done
 }
 
-echo "- an Asterisk serves an office"
+echo "- it serves the office"
 ip link set lo up
-debian_root sid "$root" asterisk postgresql curl
 mount -t proc proc "$root/proc"
 mkdir -p "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/dev/shm"
