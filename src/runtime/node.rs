@@ -581,11 +581,6 @@ mod tests {
         routes.planned.clear();
         assert_eq!(routes.committed(), 8);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn a_link_that_never_told_what_the_switch_holds_proves_nothing() {
