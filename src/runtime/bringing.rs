@@ -41,7 +41,15 @@ fn first_answer(here: Timestamp, earlier: SignedDuration) -> Timestamp {
     here.checked_sub(SignedDuration::from_micros(earlier)).unwrap_or(here)
 }
 
-/// The moment of `answered` by the service's clock, which the two switches' clocks have nothing to do with.
+/// How far a switch's clock and ours may be apart and still be the same: that a switch tells of something takes a moment.
+const SAME_CLOCK: SignedDuration = SignedDuration::from_secs(1);
+
+/// When a caller was answered: as his switch says while its clock agrees with ours, `ours` otherwise, so that two switches' times can be compared.
+fn comparable(switch: Timestamp, ours: Timestamp) -> Timestamp {
+    if switch.duration_since(ours).abs() < SAME_CLOCK { switch } else { ours }
+}
+
+/// The moment of `answered` by the service's clock.
 fn by_our_clock(answered: Instant) -> Timestamp {
     clock::now() - answered.elapsed()
 }
@@ -70,8 +78,9 @@ impl Runtime {
             Ok(Some(pass)) => {
                 info!(switch.name = %node.name, leg.id = %caller.leg, sip.call_id = %caller.call_id, first.leg = %pass.caller.leg, first.sip.call_id = %pass.caller.call_id,
                     "a caller was brought from another switch");
-                // His call began with the first answer, of which the pass tells by the service's clock.
-                let earlier = by_our_clock(answered).duration_since(pass.caller.answered_at);
+                // His call began with the first answer, of which the pass tells by a clock that agrees with the service's.
+                let here = comparable(caller.answered_at, by_our_clock(answered));
+                let earlier = here.duration_since(pass.caller.answered_at);
                 let answered_at = first_answer(caller.answered_at, earlier);
                 let first = Caller { leg: caller.leg, answered_at, pass: None, ..pass.caller };
                 Some(Pass { caller: first, ..pass })
@@ -141,7 +150,7 @@ impl Guest {
         }
         let id = PassId::drawn();
         let (conference, contact) = errand.unzip();
-        let caller = Caller { pass: None, answered_at: by_our_clock(self.answered), ..self.caller.clone() };
+        let caller = Caller { pass: None, answered_at: comparable(self.caller.answered_at, by_our_clock(self.answered)), ..self.caller.clone() };
         let pass = Pass { account, conference, contact, caller, node: to.to_owned() };
         passes::issue(&mut *self.runtime.connection().await?, id, &pass, clock::now()).await?;
         let (leg, language) = (self.caller.leg, self.access.language);
@@ -189,6 +198,14 @@ impl Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_switchs_time_is_kept_while_its_clock_is_ours() {
+        let ours: Timestamp = "2026-01-01T09:00:10Z".parse().unwrap();
+        let at = |milliseconds| ours + SignedDuration::from_millis(milliseconds);
+        assert_eq!([-900, 0, 900].map(|apart| comparable(at(apart), ours)), [-900, 0, 900].map(at));
+        assert_eq!([-90_000, -1_000, 1_000, 90_000].map(|apart| comparable(at(apart), ours)), [ours; 4]);
+    }
 
     #[test]
     fn a_call_began_as_long_before_as_our_clock_has_measured() {

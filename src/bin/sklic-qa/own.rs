@@ -19,7 +19,7 @@ pub struct OwnSwitch {
     pub secret_file: PathBuf,
     /// What the service dials, with `{number}`: it must lead to `phones_port`.
     pub dial: String,
-    /// By which endpoint, gateway or profile the phones' calls arrive: its P-Asserted-Identity is believed. Without it the one that `dial` names.
+    /// By which endpoint or SIP profile the phones' calls arrive: its P-Asserted-Identity is believed. Without it the one that `dial` names.
     pub trunk: Option<String>,
     /// The port on 127.0.0.1 at which the switch takes calls.
     pub sip_port: u16,
@@ -36,6 +36,11 @@ impl OwnSwitch {
         let own: Self = toml::from_str(&text).with_context(|| format!("in {}", file.display()))?;
         ensure!(matches!(own.kind.as_str(), "asterisk" | "freeswitch"), "kind: there is no switch `{}`: asterisk or freeswitch", own.kind);
         ensure!(own.dial.matches("{number}").count() == 1, "dial: must hold {{number}} once");
+        let gateway = own.dial.starts_with("sofia/gateway/");
+        ensure!(
+            own.trunk.is_some() || !gateway,
+            "trunk: name the SIP profile on which the phones' calls arrive; the gateway in `dial` does not tell it"
+        );
         Ok(own)
     }
 
@@ -63,10 +68,10 @@ impl OwnSwitch {
     }
 }
 
-/// The endpoint, gateway or profile that a dial string names.
+/// The endpoint or SIP profile that a dial string names.
 fn named_in(dial: &str) -> &str {
     let first = |path: &str| path.find('/').unwrap_or(path.len());
-    if let Some(path) = dial.strip_prefix("sofia/gateway/").or_else(|| dial.strip_prefix("sofia/")) {
+    if let Some(path) = dial.strip_prefix("sofia/") {
         return &path[..first(path)];
     }
     let path = dial.split_once('/').map_or(dial, |(_, path)| path);
@@ -95,9 +100,12 @@ mod tests {
         assert_eq!(own.trunk(), "test");
         std::fs::write(&file, format!("{text}trunk = \"from-lab\"\n")).expect("written");
         assert_eq!(OwnSwitch::load(&file).expect("a good file").trunk(), "from-lab");
-        for (from, to, words) in
-            [("\"asterisk\"", "\"other\"", "there is no switch"), ("{number}", "", "{number}"), ("sip_port", "sip_prot", "sip_prot")]
-        {
+        for (from, to, words) in [
+            ("\"asterisk\"", "\"other\"", "there is no switch"),
+            ("{number}", "", "{number}"),
+            ("sip_port", "sip_prot", "sip_prot"),
+            ("PJSIP/{number}@test", "sofia/gateway/test/{number}", "SIP profile"),
+        ] {
             std::fs::write(&file, text.replace(from, to)).expect("written");
             let told = format!("{:#}", OwnSwitch::load(&file).expect_err("a mistake"));
             assert!(told.contains(words), "{told}");
@@ -107,12 +115,9 @@ mod tests {
 
     #[test]
     fn calls_arrive_by_what_the_dial_string_names() {
-        for (dial, trunk) in [
-            ("PJSIP/{number}@test", "test"),
-            ("PJSIP/test/sip:{number}@192.0.2.1", "test"),
-            ("sofia/gateway/test/{number}", "test"),
-            ("sofia/internal/{number}@192.0.2.1", "internal"),
-        ] {
+        for (dial, trunk) in
+            [("PJSIP/{number}@test", "test"), ("PJSIP/test/sip:{number}@192.0.2.1", "test"), ("sofia/internal/{number}@192.0.2.1", "internal")]
+        {
             assert_eq!(named_in(dial), trunk, "{dial}");
         }
     }
