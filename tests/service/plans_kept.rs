@@ -154,8 +154,8 @@ async fn a_convener_is_told_once_that_his_conference_could_not_be_started_and_ot
     assert!(late.is_empty(), "it is told once: {late:?}");
     // By hand it still starts, and the reason is gone.
     sql(&api, &format!("UPDATE accounts SET daily_spend_cap = NULL WHERE id = '{}'", poor.account)).await;
-    beside.press(&poor, &format!("{path}/start")).await.expect(202);
-    let view = beside.until(&poor, &stuck.to_string(), "the start", |view| view["state"] != "planned").await;
+    api.press(&poor, &format!("{path}/start")).await.expect(202);
+    let view = api.until(&poor, &stuck.to_string(), "the start", |view| view["state"] != "planned").await;
     assert_ne!(view["reason"], "spend_reached");
 }
 
