@@ -99,7 +99,7 @@ pub enum ControlError {
     #[error("the database is not available; the request is kept and is carried out as soon as it is back: do not send it again")]
     Queued,
     /// No switch, or no database, or it takes too long: nothing is lost, try again.
-    #[error("{what} is not available")]
+    #[error("{}", unavailable(what))]
     Unavailable {
         /// What: `database`, `switch`, `conference`.
         #[serde(deserialize_with = "part")]
@@ -112,6 +112,14 @@ pub enum ControlError {
 
 /// The name of a part of the service.
 pub type Part = &'static str;
+
+/// What is told of a part that is not there; a start is told `switch`, whether none is linked or none has room.
+fn unavailable(what: &str) -> String {
+    if what == "switch" {
+        return "No switch is linked that has room for all people of this conference. Nothing was changed; try again soon.".to_owned();
+    }
+    format!("{what} is not available")
+}
 
 /// Reads it as another service node has told it.
 fn part<'de, D: serde::Deserializer<'de>>(words: D) -> Result<Part, D::Error> {

@@ -351,13 +351,16 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Ends what still lives of the conference, whatever happened before.
+    /// Ends what still lives of the conference, whatever happened before, and waits for its end: its people hold places on the switch.
     pub async fn clear(&mut self) {
-        if let Some(id) = &self.conference {
-            let over = self.live.as_ref().is_some_and(|live| ["ended", "failed", "planned"].contains(&live.view().head("state").as_str()));
-            if !over {
-                // It is being cleared away: an error here is about what the scenario has already told.
-                let _ = self.account.api.send("POST", &format!("/api/v1/conferences/{id}/end"), None).await;
+        let over = |live: &Live| ["ended", "failed", "planned"].contains(&live.view().head("state").as_str());
+        if let Some(id) = self.conference.as_ref().filter(|_| !self.live.as_ref().is_some_and(over)) {
+            // It is being cleared away: an error here is about what the scenario has already told.
+            let asked = self.account.api.send("POST", &format!("/api/v1/conferences/{id}/end"), None).await;
+            if let (Ok((202, _)), Some(live)) = (asked, &self.live) {
+                let mut changes = live.changes();
+                // What has not ended by then, the next scenario stumbles over, and tells.
+                let _ = tokio::time::timeout(Duration::from_secs(20), async { while !over(live) && changes.changed().await.is_ok() {} }).await;
             }
         }
         self.live = None;

@@ -68,9 +68,16 @@ pub struct Leg {
     arrival_told: bool,
     redirected: bool,
     refused: bool,
-    originated: Option<u16>,
+    originated: Option<Originated>,
     hung_up: Option<HungUp>,
     due: Option<Instant>,
+}
+
+/// The switch's last word on the dialling.
+#[derive(Clone, Copy, Debug)]
+struct Originated {
+    answered: bool,
+    reason: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +136,7 @@ impl Leg {
             return EndCause { q850: Some(REDIRECTED), sip: end.sip, ..EndCause::default() };
         }
         let ring_timeout = match self.originated {
-            Some(reason) => reason == 3,
+            Some(last_word) => last_word.reason == 3,
             // Without that event: the far end's own 480 is announced by HangupRequest, the made-up one by nothing.
             None => !self.far_end_ended && end.q850 == Some(NO_ANSWER) && end.sip == Some(MADE_UP_SIP),
         };
@@ -303,7 +310,8 @@ impl Legs {
             }
             What::Pressed(key) => events.push(Event::Pressed { leg: id, key, at }),
             What::Created => {
-                if leg.originated.is_some() && !leg.is_answered() {
+                // Under load the good news overtakes the channel as well as the bad; only the bad has an end to wait for.
+                if leg.originated.is_some_and(|last_word| !last_word.answered) && !leg.is_answered() {
                     leg.due = Some(now + CHANNEL_END_WITHIN);
                 }
                 if std::mem::take(&mut leg.hang_up_wanted) {
@@ -334,7 +342,7 @@ impl Legs {
                 follow_up = Some(FollowUp::EndRedirected(id));
             }
             What::Originated { answered, reason } => {
-                leg.originated = Some(reason);
+                leg.originated = Some(Originated { answered, reason });
                 if leg.hung_up.is_some() {
                     over = true;
                 } else if !answered {

@@ -93,6 +93,19 @@ fn a_failure_that_overtakes_its_channel_is_no_end_yet() {
 }
 
 #[test]
+fn a_success_that_overtakes_its_channel_ends_nothing() {
+    // The order of a busy Asterisk 22.10: the call was ended here five seconds later, and went on there.
+    let script = [What::Originated { answered: true, reason: 4 }, What::Created, What::Answered, What::Joined { room: ROOM, muted: false }];
+    let (mut legs, events) = play(&script);
+    assert_eq!(events.len(), 2, "answered, and in: {events:?}");
+    assert_eq!(legs.due(), None);
+    let later = Instant::now() + CHANNEL_END_WITHIN * 2;
+    assert_eq!(legs.expire(later, at(9)), []);
+    let end = legs.take(told(hung_up(16, None)), later, at(9)).0;
+    assert!(matches!(end[..], [Event::Left { .. }, Event::Ended { cause: EndCause { q850: Some(16), .. }, .. }]), "{end:?}");
+}
+
+#[test]
 fn an_answered_call_goes_its_way() {
     let script = [
         What::Created,
