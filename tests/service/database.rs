@@ -1,5 +1,7 @@
 //! A database for each test.
 
+use std::cell::RefCell;
+
 use diesel::QueryableByName;
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -75,16 +77,33 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         self.pool.close();
-        if !self.owned {
-            return;
+        if self.owned {
+            LEFT_OVER.with(|left| left.0.borrow_mut().push((self.server.clone(), self.name.clone())));
         }
-        let (server, name) = (self.server.clone(), self.name.clone());
-        // A thread, because the test's runtime is in use; joined, so that the process does not end before.
+    }
+}
+
+thread_local! {
+    static LEFT_OVER: LeftOver = const { LeftOver(RefCell::new(Vec::new())) };
+}
+
+/// Databases that are dropped when the test's thread ends, after its runtime.
+///
+/// Not before: a connection that the standing runtime leaves in the middle of its login holds up every `DROP DATABASE` and
+/// `CREATE DATABASE` of the whole server until the server gives up on it (`authentication_timeout`, a minute).
+struct LeftOver(RefCell<Vec<(String, String)>>);
+
+impl Drop for LeftOver {
+    fn drop(&mut self) {
+        let databases = self.0.take();
+        // A thread, because this one's own variables are going, those of a runtime among them; joined, so that the process does not end before.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                if let Ok(mut admin) = AsyncPgConnection::establish(&server).await {
-                    let _ = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                for (server, name) in databases {
+                    if let Ok(mut admin) = AsyncPgConnection::establish(&server).await {
+                        let _ = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                    }
                 }
             });
         });
