@@ -68,24 +68,26 @@ check "console" make --no-print-directory web
 check "console types" npm --prefix web run --silent check
 suite "console logic" '^ *Tests ' npm --prefix web run --silent test
 check "format" cargo fmt --all --check
-# The lints beside the builds, in a folder of their own: a compiler's first half has one thread, and there are two processors.
-lints_output=$log_dir/lints-beside.log
-cargo clippy --locked --all-targets --target-dir "${CARGO_TARGET_DIR:-target}/lints" -- -D warnings >"$lints_output" 2>&1 &
-lints=$!
 check "shell scripts" shellcheck -x vagrant/provision/*.sh tests/*.sh tests/deb/*.sh packaging/deb/build.sh packaging/deb/*/p* dialplan/prompts/*.sh .ci/run
 check "build" cargo build --locked --bins
 check "build of the tests" cargo test --locked --no-run --lib --bins --tests
+# The lints beside the Rust tests, which wait much and measure no sound; in a folder of their own, for a build locks its.
+lints_output=$log_dir/lints-beside.log
+nice -n 19 cargo clippy --locked --all-targets --target-dir "${CARGO_TARGET_DIR:-target}/lints" -- -D warnings >"$lints_output" 2>&1 &
+lints=$!
+nextest=
+if cargo nextest --version >/dev/null 2>&1; then
+    nextest=yes
+    suite "rust tests" '^ *Summary ' cargo nextest run --locked --no-fail-fast --retries 1 --test-threads 4 -E 'not binary(pbx)'
+else
+    suite "rust tests" '^test result:' cargo test --locked --no-fail-fast --lib --bins --tests
+fi
 lints_status=0
 wait "$lints" || lints_status=$?
 lints=
 lints_passed() { cat "$lints_output" && return "$lints_status"; }
 check "lints" lints_passed
-if cargo nextest --version >/dev/null 2>&1; then
-    suite "rust tests" '^ *Summary ' cargo nextest run --locked --no-fail-fast --retries 1 --test-threads 4 -E 'not binary(pbx)'
-    suite "switch adapters" '^Adapters: ' bash tests/adapters.sh
-else
-    suite "rust tests" '^test result:' cargo test --locked --no-fail-fast --lib --bins --tests
-fi
+[ -z "$nextest" ] || suite "switch adapters" '^Adapters: ' bash tests/adapters.sh
 suite "documentation tests" '^test result:' cargo test --locked --doc
 check "fault auditor" node --test tests/faults/audit.test.mjs
 check "lab" bash tests/lab-verbs.sh
