@@ -106,6 +106,43 @@ fn a_success_that_overtakes_its_channel_ends_nothing() {
 }
 
 #[test]
+fn the_last_word_on_the_dialling_may_come_at_any_place() {
+    // It goes past the queue that all other events go through.
+    let answered = What::Originated { answered: true, reason: 4 };
+    let joined = What::Joined { room: ROOM, muted: false };
+    let left = What::Left { room: ROOM };
+    let calls: [(What, Vec<What>); 4] = [
+        (answered.clone(), vec![What::Created, What::Ringing, What::Answered, joined.clone(), What::Talking(true), left.clone(), hung_up(16, None)]),
+        (answered, vec![What::Created, What::Answered, What::FarEndEnded, hung_up(16, None)]),
+        (FAILED, vec![What::Created, What::Ringing, What::FarEndEnded, hung_up(17, Some(486))]),
+        (TIMED_OUT, vec![What::Created, What::Ringing, hung_up(19, Some(480))]),
+    ];
+    for (last_word, rest) in calls {
+        let without_it = play(&rest).1;
+        for place in 0..=rest.len() {
+            let mut script = rest.clone();
+            script.insert(place, last_word.clone());
+            for cut in 1..script.len() {
+                let (mut legs, _) = play(&script[..cut]);
+                let alive = script[..cut].contains(&What::Answered);
+                if alive && !script[..cut].contains(&hung_up(16, None)) {
+                    let later = Instant::now() + CHANNEL_END_WITHIN * 2;
+                    assert_eq!(legs.expire(later, at(9)), [], "{:?}", &script[..cut]);
+                }
+            }
+            let (mut legs, mut events) = play(&script);
+            events.extend(legs.settle(Instant::now(), at(9)));
+            let mut expected = without_it.clone();
+            if !matches!(expected.last(), Some(Event::Ended { .. })) {
+                let (mut legs, _) = play(&rest);
+                expected.extend(legs.settle(Instant::now(), at(9)));
+            }
+            assert_eq!(events, expected, "{script:?}");
+        }
+    }
+}
+
+#[test]
 fn an_answered_call_goes_its_way() {
     let script = [
         What::Created,
