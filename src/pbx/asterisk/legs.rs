@@ -20,6 +20,8 @@ pub const VERDICT_WITHIN: Duration = Duration::from_secs(1);
 const CHANNEL_END_WITHIN: Duration = Duration::from_secs(5);
 /// How long a leg that was asked for may stay without a channel.
 pub const CHANNEL_WITHIN: Duration = Duration::from_secs(5);
+/// After this no list can be so old that it still holds a leg that has ended: two lists were asked for, one after the other.
+pub const SURELY_GONE_AFTER: Duration = Duration::from_secs(30);
 /// How long an ended leg is remembered, so that a late event does not end it again.
 const ENDED_FOR: Duration = Duration::from_secs(120);
 /// The same key within this time is told twice: nobody presses so fast.
@@ -249,6 +251,16 @@ impl Legs {
     #[must_use]
     pub fn has_ended(&self, id: LegId) -> bool {
         self.ended.contains_key(&id)
+    }
+
+    /// Forgets the end of a leg that the switch lists so long after it that the end cannot be true; says whether it was such a leg.
+    pub fn lives_on(&mut self, id: LegId, now: Instant) -> bool {
+        let lives = self.ended.get(&id).is_some_and(|ended| now.saturating_duration_since(*ended) > SURELY_GONE_AFTER);
+        if lives {
+            tracing::error!(leg.id = %id, "a leg that was told to have ended lives on the switch");
+            self.ended.remove(&id);
+        }
+        lives
     }
 
     /// The number of the last change.

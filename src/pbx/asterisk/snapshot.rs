@@ -189,7 +189,8 @@ pub fn merge(
     let mut listed = BTreeSet::new();
     for channel in &lists.channels {
         listed.insert(channel.leg);
-        if legs.has_ended(channel.leg) || legs.get(channel.leg).is_some_and(|leg| leg.changed > lists.begun) {
+        let over = legs.has_ended(channel.leg) && !legs.lives_on(channel.leg, now);
+        if over || legs.get(channel.leg).is_some_and(|leg| leg.changed > lists.begun) {
             continue;
         }
         let member = members.get(&channel.leg);

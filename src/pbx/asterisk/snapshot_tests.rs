@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::*;
 use crate::ids::ConferenceId;
+use crate::pbx::asterisk::legs::SURELY_GONE_AFTER;
 use crate::pbx::asterisk::translate::{Told, What};
 use crate::pbx::wire::LineEnd;
 
@@ -114,4 +117,20 @@ fn events_since_the_beginning_are_newer_than_the_lists() {
     let later = Lists { begun: legs.changes(), channels: channels(&reply(&[status(leg(1), 6)]), "pbx1"), ..Lists::default() };
     let (living, _) = merge(&later, &mut legs, std::iter::empty(), now + CHANNEL_WITHIN);
     assert_eq!(living.keys().copied().collect::<Vec<_>>(), [leg(1)]);
+}
+
+#[test]
+fn an_ended_leg_that_is_listed_for_long_lives() {
+    let now = Instant::now();
+    let mut legs = Legs::default();
+    legs.ask(leg(1), Room(1001), now);
+    for what in [What::Created, What::Answered, What::HungUp { q850: Some(16), sip: None }] {
+        legs.take(Told { leg: leg(1), at: None, channel: Some("PJSIP/trunk-00000001".into()), what }, now, Timestamp::UNIX_EPOCH);
+    }
+    assert!(legs.has_ended(leg(1)));
+    let lists = Lists { begun: legs.changes(), channels: channels(&reply(&[status(leg(1), 6)]), "pbx1"), ..Lists::default() };
+    let mut listed = |at| merge(&lists, &mut legs, std::iter::empty(), at).0.into_keys().collect::<Vec<_>>();
+    assert_eq!(listed(now + SURELY_GONE_AFTER), [], "the list may be from before");
+    assert_eq!(listed(now + SURELY_GONE_AFTER + Duration::from_millis(1)), [leg(1)]);
+    assert!(!legs.has_ended(leg(1)), "it can be hung up");
 }
