@@ -18,7 +18,7 @@ pub const SKEW_ERROR: SignedDuration = SignedDuration::from_secs(30);
 /// How long one connection to the server is waited for, to hear why there is none.
 const LOOK_WITHIN: Duration = Duration::from_secs(5);
 /// The first major release of PostgreSQL that has all that the schema uses.
-const OLDEST_RELEASE: u32 = 130_000;
+const OLDEST_RELEASE: u32 = 150_000;
 
 /// All checks of the database.
 pub async fn examine(config: &Config) -> Vec<Finding> {
@@ -172,7 +172,7 @@ async fn clock_and_release(connection: &mut Connection) -> Vec<Finding> {
     let mut findings: Vec<Finding> = skew("database.clock", "the database's machine", theirs.duration_since(middle)).into_iter().collect();
     if release < OLDEST_RELEASE {
         let problem = format!("PostgreSQL {} is too old", release / 10_000);
-        findings.push(Finding::error("database.release", "the database", problem, "use PostgreSQL 13 or later; Debian 12 has 15"));
+        findings.push(Finding::error("database.release", "the database", problem, "use PostgreSQL 15 or later; Debian 12 has 15"));
     }
     findings
 }
