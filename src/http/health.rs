@@ -38,9 +38,10 @@ async fn healthz() -> Json<Alive> {
 
 /// Readiness
 ///
-/// Whether database and switches are there; each part by itself.
+/// 200 while the database and at least one switch are there; the body tells of each part.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
-    responses((status = OK, body = Readiness), (status = SERVICE_UNAVAILABLE, body = Readiness, description = "A part is away")))]
+    responses((status = OK, body = Readiness),
+        (status = SERVICE_UNAVAILABLE, body = Readiness, description = "The database is away, or no switch is there, or the service stops")))]
 async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
     let mut readiness = state.runtime.readiness().await;
     readiness.database &= state.pool.answers().await;
