@@ -88,7 +88,7 @@ evidence-proof-of-life = The link to the switch was down; the leg counts as over
 ## Why a conference ended or failed, or was not started at its time
 
 reason-convener-left = It ended when the convener’s call ended.
-reason-ended-by-convener = The convener ended it from the web.
+reason-ended-by-convener = The convener ended it.
 reason-convener-away = The convener did not come back in time.
 reason-max-length = It reached the longest time allowed.
 reason-spend-cap = What may be spent in a day was spent.
@@ -220,13 +220,13 @@ plan-repeats-two-weeks = every two weeks, until { $last }
 plan-repeats-month = every month, until { $last }
 plan-called = At the start we call you on
 plan-access-number = Number to call
-plan-code = Your code
+plan-code = Your user number
 invitation-sms = { $convener } invites you to the conference { $title }, { $date } at { $time }.
 change-sms = The conference { $title } has changed: { $date } at { $time }.
 cancellation-sms = The conference { $title }, { $date } at { $time }, is cancelled.
 reminder-sms = Reminder: conference { $title }, { $date } at { $time }.
 sms-access-number = Number to call: { $number }.
-sms-code = Code: { $code }.
+sms-code = User number: { $code }.
 lapse-subject = Not started: { $title }, { $date } at { $time }
 lapse-text = The telephone conference was not started at its time, and nobody was called.
 lapse-advice = It is still planned: start it from the web, give it another time, or cancel it, so that those who were invited are told.

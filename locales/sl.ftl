@@ -97,7 +97,7 @@ evidence-proof-of-life = Povezava s centralo je bila prekinjena; velja zadnji tr
 ## Why a conference ended or failed, or was not started at its time
 
 reason-convener-left = Končala se je, ko se je končal klic sklicatelja.
-reason-ended-by-convener = Sklicatelj jo je končal s spleta.
+reason-ended-by-convener = Sklicatelj jo je končal.
 reason-convener-away = Sklicatelj se ni vrnil v predvidenem času.
 reason-max-length = Dosežena je bila najdaljša dovoljena dolžina.
 reason-spend-cap = Dnevni znesek, ki se sme porabiti, je bil porabljen.
@@ -116,7 +116,7 @@ reason-account-disabled = Račun je zaklenjen; obrnite se na operaterja.
 reason-spend-reached = Dnevni znesek, ki se sme porabiti, je bil porabljen.
 reason-number-not-allowed = Ene od številk s tega računa ni dovoljeno klicati.
 reason-line-gone = Priključka tega računa ni več v omrežju operaterja; obrnite se na operaterja.
-reason-too-many-conferences = Potekalo je že toliko konferenc, kolikor jih sme.
+reason-too-many-conferences = Hkrati je že potekalo največje dovoljeno število telekonferenc.
 
 ## Report
 
@@ -229,13 +229,13 @@ plan-repeats-two-weeks = vsaka dva tedna, do { $last }
 plan-repeats-month = vsak mesec, do { $last }
 plan-called = Ob začetku vas pokličemo na
 plan-access-number = Klicna številka
-plan-code = Vaša koda
+plan-code = Vaša uporabniška številka
 invitation-sms = { $convener } vas vabi na telekonferenco { $title }, { $date } ob { $time }.
 change-sms = Telekonferenca { $title } je spremenjena: { $date } ob { $time }.
 cancellation-sms = Telekonferenca { $title }, { $date } ob { $time }, je odpovedana.
 reminder-sms = Opomnik: telekonferenca { $title }, { $date } ob { $time }.
 sms-access-number = Klicna številka { $number }.
-sms-code = Koda { $code }.
+sms-code = Uporabniška številka { $code }.
 lapse-subject = Ni začeta: { $title }, { $date } ob { $time }
 lapse-text = Telekonferenca se ob svojem času ni začela in nihče ni bil poklican.
 lapse-advice = Še vedno je načrtovana: začnite jo s spleta, prestavite jo ali odpovejte, da povabljeni izvejo.

@@ -19,7 +19,7 @@ use crate::pbx::{EndCause, Evidence};
 pub enum EndReason {
     /// The convener's call ended.
     ConvenerLeft,
-    /// The convener ended it, from the web.
+    /// The convener ended it: on the page, by the API or with `*9`.
     EndedByConvener,
     /// The convener did not come back in the grace time.
     ConvenerAway,

@@ -49,7 +49,7 @@ pub(super) enum MessageChannel {
 /// A message to people of a conference.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"channels": ["sms", "email"], "text": "{name}, dobimo se {date} ob {time}. Kličite {access_number}, koda {code}#."}))]
+#[schema(example = json!({"channels": ["sms", "email"], "text": "{name}, dobimo se {date} ob {time}. Kličite {access_number}, uporabniška številka {code}#."}))]
 pub(super) struct MessageInput {
     /// By which channels; a person gets it by each.
     channels: Vec<MessageChannel>,
