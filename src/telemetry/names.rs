@@ -91,7 +91,7 @@ pub const ALL: &[Metric] = &[
     counter("sklic_lock_outs_total", "Lock-outs after wrong codes and PINs, by what was locked."),
     counter("sklic_codes_wrong_total", "Wrong codes and PINs."),
     counter("sklic_starts_without_line_total", "Conferences that were not started because the account's line is gone."),
-    counter("sklic_line_checks_failed_total", "Times at which the inventory of lines could not be asked; the conference was started all the same."),
+    counter("sklic_line_checks_failed_total", "Times at which the inventory of lines could not be asked; what was last known of the line held."),
     gauge("sklic_writer_database_available", "1 while the database takes writes; looked at also when there is nothing to write."),
     gauge("sklic_writer_queue_batches", "Batches that wait to be written."),
     histogram("sklic_writer_wait_seconds", Kind::Quick, "How long a batch waited until it was written."),
@@ -119,7 +119,7 @@ pub fn describe() {
 
 /// Tells the counters that alert rules watch with 0: to Prometheus a series that begins with 1 has not grown.
 pub fn begin() {
-    for name in ["sklic_owners_broken_total", "sklic_conferences_deserted_total"] {
+    for name in ["sklic_owners_broken_total", "sklic_conferences_deserted_total", "sklic_writer_refused_batches_total"] {
         metrics::counter!(name).increment(0);
     }
     for status in [ChargeStatus::Unrated, ChargeStatus::Error] {
