@@ -78,7 +78,7 @@ lints=$!
 nextest=
 if cargo nextest --version >/dev/null 2>&1; then
     nextest=yes
-    suite "rust tests" '^ *Summary ' cargo nextest run --locked --no-fail-fast --retries 1 --test-threads 4 -E 'not binary(pbx)'
+    suite "rust tests" '^ *Summary ' cargo nextest run --locked --no-fail-fast --retries 1 --test-threads 6 -E 'not binary(pbx)'
 else
     suite "rust tests" '^test result:' cargo test --locked --no-fail-fast --lib --bins --tests
 fi

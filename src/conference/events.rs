@@ -50,6 +50,7 @@ impl Conference {
             Event::Pressed { leg, key, at } => self.on_pressed(now, leg, key, at, out),
             Event::Locked { locked, .. } => {
                 self.locked = locked;
+                self.lock_at = Some(now);
                 self.tell_confirmed(if locked { ControlKind::Lock } else { ControlKind::Unlock }, out);
                 if !locked && matches!(self.phase, Phase::Running { away: None, .. }) {
                     self.let_in_waiting(now, out);
@@ -178,6 +179,7 @@ impl Conference {
                 out.head = true;
                 if self.locked {
                     // The switch forgets the lock of a conference that everybody has left.
+                    self.lock_at = Some(now);
                     out.commands.push(Command::Lock { room: self.spec.room, locked: true });
                 }
                 self.let_in_waiting(now, out);

@@ -502,6 +502,8 @@ pub struct Conference {
     pub(super) queue_at: Timestamp,
     pub(super) all_muted: bool,
     pub(super) locked: bool,
+    /// When that was last asked for or told.
+    pub(super) lock_at: Option<Timestamp>,
     pub(super) requests: BTreeMap<ControlKind, Request>,
     pub(super) link: Link,
     pub(super) last_beep: Option<Timestamp>,
@@ -531,6 +533,7 @@ impl Conference {
             queue_at: now,
             all_muted: false,
             locked: false,
+            lock_at: None,
             requests: BTreeMap::new(),
             link: Link::Up,
             last_beep: None,

@@ -1,6 +1,7 @@
 //! A caller who has said who he is: which conference is his, and how he comes into it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::sync::oneshot;
@@ -22,6 +23,8 @@ use crate::storage::{StorageError, accounts, conferences, contacts, participants
 
 /// A planned conference that has not been started takes callers for so long after its time.
 const OPEN_AFTER: SignedDuration = SignedDuration::from_hours(4);
+/// How long the conference is asked whether it takes a caller; the database may be slow, and he waits.
+const DECIDES_WITHIN: Duration = Duration::from_secs(30);
 /// A conference that is planned for no time takes callers for so long after it was made.
 const DRAFT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
@@ -153,7 +156,11 @@ impl Guest {
         if !sent {
             return Err(ControlError::NotFound);
         }
-        super::await_reply(answer).await.map(drop)
+        match super::await_reply_within(DECIDES_WITHIN, answer).await {
+            // It is decided and goes out once it is written: he is the conference's.
+            Ok(_) | Err(ControlError::Queued) => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// The convener comes into his conference, or starts the planned one, or one without a plan.
@@ -234,13 +241,17 @@ impl Guest {
     }
 
     async fn start(&self, account: AccountId, conference: ConferenceId, caller: NewCaller) -> Result<(), ControlError> {
-        self.runtime.start_with(account, conference, Opening::Phone(Box::new(caller), Arc::clone(&self.node))).await.map(drop)
+        match self.runtime.start_with(account, conference, Opening::Phone(Box::new(caller), Arc::clone(&self.node))).await {
+            // As above.
+            Ok(_) | Err(ControlError::Queued) => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 
     fn not_started(&self, fault: &ControlError) -> Input {
         warn!(leg.id = %self.caller.leg, %fault, "a convener could not start his conference by phone");
         match fault {
-            ControlError::Unavailable { .. } | ControlError::Queued | ControlError::Internal => Input::Refused(Phrase::Apology),
+            ControlError::Unavailable { .. } | ControlError::Internal => Input::Refused(Phrase::Apology),
             _ => Input::Refused(Phrase::NotAllowed),
         }
     }

@@ -548,7 +548,14 @@ impl Runtime {
 }
 
 async fn await_reply(answer: oneshot::Receiver<Result<ConferenceView, ControlError>>) -> Result<ConferenceView, ControlError> {
-    match tokio::time::timeout(REPLY_WITHIN, answer).await {
+    await_reply_within(REPLY_WITHIN, answer).await
+}
+
+async fn await_reply_within(
+    within: Duration,
+    answer: oneshot::Receiver<Result<ConferenceView, ControlError>>,
+) -> Result<ConferenceView, ControlError> {
+    match tokio::time::timeout(within, answer).await {
         Ok(Ok(result)) => result,
         // The owner ended in between: the conference is over, or is being rebuilt.
         Ok(Err(_)) => Err(ControlError::Unavailable { what: "conference" }),

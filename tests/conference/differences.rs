@@ -161,6 +161,26 @@ fn a_leg_just_heard_of_is_left_alone_while_the_link_is_up() {
 }
 
 #[test]
+fn a_lock_just_asked_for_or_told_is_left_alone_while_the_link_is_up() {
+    for told in [false, true] {
+        let (mut world, leg) = believed("inside");
+        world.feed(Input::Control { control: Control::Lock { locked: true } }).unwrap().unwrap();
+        if told {
+            world.feed(Input::Switch { event: Event::Locked { room: ROOM, locked: true } }).unwrap().unwrap();
+        }
+        // The lists were asked for before.
+        let mut held = snapshot(&world, leg, "inside");
+        held.rooms.insert(ROOM, !told);
+        assert_eq!(differences(&world, &held, ZERO), [], "told: {told}");
+        let mut cut = world.conference.clone();
+        cut.handle(world.now, Input::LinkLost { last_heard: world.now }).unwrap();
+        assert_eq!(reconcile(&cut, &held, ZERO, world.now).iter().map(show).collect::<Vec<_>>(), ["locked"], "after a gap the switch knows best");
+        world.now += SignedDuration::from_secs(11);
+        assert_eq!(differences(&world, &held, ZERO).iter().map(show).collect::<Vec<_>>(), ["locked"], "told: {told}");
+    }
+}
+
+#[test]
 fn a_restarted_switch_holds_nothing_however_fresh() {
     for phase in ["dialling", "ringing", "greeting", "inside", "leaving"] {
         let (mut world, leg) = believed(phase);

@@ -65,6 +65,8 @@ pub(super) type Work = FuturesUnordered<BoxFuture<'static, Outcome>>;
 
 pub(super) struct SnapshotJob {
     expected: Vec<LegId>,
+    /// When the first list was asked for.
+    asked: Instant,
     lists: Lists,
     answer: Answer<Snapshot>,
 }
@@ -313,7 +315,8 @@ impl Actor {
                 if let Err(error) = wire::check_number("number", &dial.number).and_then(|()| self.config.check()) {
                     refuse(answer, unsafe_field(error));
                 } else if known {
-                    refuse(answer, CommandFailure::Refused("this leg is being dialled already".into()));
+                    // It was asked for again because its channel was late, and is here after all.
+                    let _ = answer.send(Ok(()));
                 } else {
                     let now = Instant::now();
                     self.lane.push(dial, answer, now);
@@ -468,7 +471,7 @@ impl Actor {
     }
 
     fn begin_snapshot(&self, client: &mut Client, work: &mut Work, expected: Vec<LegId>, answer: Answer<Snapshot>) {
-        let begun = self.legs.changes();
+        let (begun, asked) = (self.legs.changes(), Instant::now());
         let channels = self.submit(client, snapshot::ask_channels(), LISTS_WITHIN);
         let rooms = self.submit(client, snapshot::ask_rooms(), LISTS_WITHIN);
         let switch = self.config.name.clone();
@@ -477,10 +480,10 @@ impl Actor {
                 let channels = snapshot::channels(&listed(channels.await?)?, &switch);
                 // "No active conferences" is an error on Asterisk 22 and means an empty list.
                 let rooms = snapshot::rooms(&rooms.await?);
-                Ok(Lists { begun, channels, rooms, members: Vec::new() })
+                Ok(Lists { begun, channels, rooms, members: None })
             };
             match lists.await {
-                Ok(lists) => Outcome::Listed(Box::new(SnapshotJob { expected, lists, answer })),
+                Ok(lists) => Outcome::Listed(Box::new(SnapshotJob { expected, asked, lists, answer })),
                 Err(failure) => {
                     let _ = answer.send(Err(failure));
                     Outcome::Answered
@@ -509,7 +512,7 @@ impl Actor {
             };
             match lists.await {
                 Ok((members, ends)) => {
-                    job.lists.members = members;
+                    job.lists.members = Some(members);
                     Outcome::Complete(job, ends)
                 }
                 Err(failure) => {
@@ -526,7 +529,7 @@ impl Actor {
             self.tell(event);
         }
         let waiting: Vec<LegId> = self.lane.legs().collect();
-        let (legs, rooms) = snapshot::merge(&job.lists, &mut self.legs, waiting.into_iter(), now);
+        let (legs, rooms) = snapshot::merge(&job.lists, &mut self.legs, waiting.into_iter(), job.asked);
         let mut ended = ends.map(|ends| snapshot::ends(ends, &self.config.name)).unwrap_or_default();
         ended.retain(|leg, _| job.expected.contains(leg) && !legs.contains_key(leg));
         let inside = legs.values().filter(|leg| matches!(leg.phase, LegSnapshotPhase::Inside { .. })).count();

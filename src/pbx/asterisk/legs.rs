@@ -16,10 +16,12 @@ use crate::pbx::{Caller, EndCause, Event, LegSnapshotPhase};
 
 /// How long the second of the two events is waited for.
 pub const VERDICT_WITHIN: Duration = Duration::from_secs(1);
+/// How long a failed dialling without a channel waits for one: what is said of it goes past the queue of the channels' events.
+pub const LATE_CHANNEL_WITHIN: Duration = Duration::from_secs(3);
 /// How long a failed dialling waits for its channel's end, which always came within milliseconds.
 const CHANNEL_END_WITHIN: Duration = Duration::from_secs(5);
-/// How long a leg that was asked for may stay without a channel.
-pub const CHANNEL_WITHIN: Duration = Duration::from_secs(5);
+/// How long a leg that was asked for may stay without a channel; if it is only late, asking again would call somebody twice.
+pub const CHANNEL_WITHIN: Duration = Duration::from_secs(10);
 /// After this no list can be so old that it still holds a leg that has ended: two lists were asked for, one after the other.
 pub const SURELY_GONE_AFTER: Duration = Duration::from_secs(30);
 /// How long an ended leg is remembered, so that a late event does not end it again.
@@ -123,6 +125,13 @@ impl Leg {
         self.created
     }
 
+    /// It lives, whatever was said of its dialling.
+    fn forgive(&mut self) {
+        if self.hung_up.is_none() {
+            self.due = None;
+        }
+    }
+
     fn is_answered(&self) -> bool {
         matches!(self.phase, LegSnapshotPhase::Held | LegSnapshotPhase::Brought | LegSnapshotPhase::Answered | LegSnapshotPhase::Inside { .. })
     }
@@ -172,6 +181,7 @@ impl Legs {
     pub fn ask(&mut self, id: LegId, room: Room, now: Instant) {
         self.changes += 1;
         let leg = Leg { asked: Some(now), changed: self.changes, ..Leg::new(Some(room)) };
+        self.ended.remove(&id);
         self.living.insert(id, leg);
     }
 
@@ -285,8 +295,10 @@ impl Legs {
         if told.what == What::Nothing {
             return (Vec::new(), None);
         }
-        self.changes += 1;
-        leg.changed = self.changes;
+        if told.what.is_listed(leg.phase) {
+            self.changes += 1;
+            leg.changed = self.changes;
+        }
         let mut events = Vec::new();
         let mut follow_up = None;
         let mut over = false;
@@ -343,6 +355,7 @@ impl Legs {
             }
             What::Answered => {
                 if !leg.is_answered() && !leg.redirected {
+                    leg.forgive();
                     leg.phase = LegSnapshotPhase::Answered;
                     leg.answered_at = Some(at);
                     events.push(Event::Answered { leg: id, at });
@@ -357,14 +370,15 @@ impl Legs {
                 leg.originated = Some(Originated { answered, reason });
                 if leg.hung_up.is_some() {
                     over = true;
-                } else if !answered {
+                } else if !answered && !leg.is_answered() {
                     // Without a channel this is all that is ever said about it, unless the channel's events are only late:
                     // this one goes past the queue that those go through, and has been seen to overtake them.
-                    leg.due = Some(now + if leg.created { CHANNEL_END_WITHIN } else { VERDICT_WITHIN });
+                    leg.due = Some(now + if leg.created { CHANNEL_END_WITHIN } else { LATE_CHANNEL_WITHIN });
                 }
             }
             What::Refused => leg.refused = true,
             What::Joined { room, muted } => {
+                leg.forgive();
                 leg.room = Some(room);
                 leg.phase = LegSnapshotPhase::Inside { room, muted };
                 leg.joined_at = Some(at);

@@ -172,24 +172,24 @@ pub struct Lists {
     pub channels: Vec<Channel>,
     /// Our rooms on the switch, and whether each is locked.
     pub rooms: BTreeMap<Room, bool>,
-    /// Our members.
-    pub members: Vec<(LegId, Room, bool, String)>,
+    /// Our members; `None` when they were not asked for.
+    pub members: Option<Vec<(LegId, Room, bool, String)>>,
 }
 
 /// Puts the lists and what the events told together, and corrects `legs` by the lists.
 ///
-/// `waiting` are legs that are to be dialled and have not been sent to the switch.
+/// `waiting` are legs that are to be dialled and have not been sent to the switch; `asked` is when the first list was asked for.
 pub fn merge(
     lists: &Lists,
     legs: &mut Legs,
     waiting: impl Iterator<Item = LegId>,
-    now: Instant,
+    asked: Instant,
 ) -> (BTreeMap<LegId, LegSnapshot>, BTreeMap<Room, bool>) {
-    let members: BTreeMap<LegId, _> = lists.members.iter().map(|(leg, room, muted, name)| (*leg, (*room, *muted, name))).collect();
+    let members: BTreeMap<LegId, _> = lists.members.iter().flatten().map(|(leg, room, muted, name)| (*leg, (*room, *muted, name))).collect();
     let mut listed = BTreeSet::new();
     for channel in &lists.channels {
         listed.insert(channel.leg);
-        let over = legs.has_ended(channel.leg) && !legs.lives_on(channel.leg, now);
+        let over = legs.has_ended(channel.leg) && !legs.lives_on(channel.leg, asked);
         if over || legs.get(channel.leg).is_some_and(|leg| leg.changed > lists.begun) {
             continue;
         }
@@ -200,7 +200,12 @@ pub fn merge(
             None => legs.found(channel.leg, channel.room, name),
         };
         leg.room = leg.room.or(channel.room);
-        leg.phase = member.map_or(channel.phase, |(room, muted, _)| LegSnapshotPhase::Inside { room: *room, muted: *muted });
+        leg.phase = match member {
+            Some((room, muted, _)) => LegSnapshotPhase::Inside { room: *room, muted: *muted },
+            // Who was inside is believed to be until the members are known.
+            None if lists.members.is_none() && matches!(leg.phase, LegSnapshotPhase::Inside { .. }) => leg.phase,
+            None => channel.phase,
+        };
         // The event is what counts where there was one; the dialplan's time lies some milliseconds beside it.
         leg.answered_at = leg.answered_at.or(channel.answered_at);
         leg.joined_at = leg.joined_at.or(channel.joined_at.filter(|_| member.is_some() || channel.left_at.is_some()));
@@ -209,7 +214,7 @@ pub fn merge(
     let lost: Vec<LegId> = legs
         .iter()
         .filter(|(id, leg)| {
-            let young = leg.asked.is_some_and(|asked| now.saturating_duration_since(asked) < CHANNEL_WITHIN);
+            let young = leg.asked.is_some_and(|dialled| asked.saturating_duration_since(dialled) < CHANNEL_WITHIN);
             !listed.contains(id) && leg.changed <= lists.begun && (leg.is_created() || !young)
         })
         .map(|(id, _)| id)

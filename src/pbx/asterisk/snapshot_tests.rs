@@ -91,7 +91,7 @@ fn events_since_the_beginning_are_newer_than_the_lists() {
     let mut lists = Lists { begun: legs.changes(), ..Lists::default() };
     let came_and_went = format!("{}Variable: SKLIC_LEFT=1795364594.416\n", status(leg(8), 6));
     lists.channels = channels(&reply(&[status(leg(1), 5), status(leg(2), 6), came_and_went, status(leg(9), 6)]), "pbx1");
-    lists.members = vec![(leg(2), Room(1001), true, "PJSIP/trunk-00000001".into())];
+    lists.members = Some(vec![(leg(2), Room(1001), true, "PJSIP/trunk-00000001".into())]);
     lists.rooms = BTreeMap::from([(Room(1001), true), (Room(7), false)]);
     // After the list of channels, the first answered and the one from before our start left.
     legs.take(told(1, What::Answered), now, at);
@@ -114,7 +114,8 @@ fn events_since_the_beginning_are_newer_than_the_lists() {
     assert_eq!(rooms, BTreeMap::from([(Room(1001), true)]), "a room without a member of ours is not ours");
 
     // Later a leg that never got a channel is no longer believed in, and one that vanished is dropped.
-    let later = Lists { begun: legs.changes(), channels: channels(&reply(&[status(leg(1), 6)]), "pbx1"), ..Lists::default() };
+    let listed = channels(&reply(&[status(leg(1), 6)]), "pbx1");
+    let later = Lists { begun: legs.changes(), channels: listed, members: Some(Vec::new()), ..Lists::default() };
     let (living, _) = merge(&later, &mut legs, std::iter::empty(), now + CHANNEL_WITHIN);
     assert_eq!(living.keys().copied().collect::<Vec<_>>(), [leg(1)]);
 }
@@ -133,4 +134,29 @@ fn an_ended_leg_that_is_listed_for_long_lives() {
     assert_eq!(listed(now + SURELY_GONE_AFTER), [], "the list may be from before");
     assert_eq!(listed(now + SURELY_GONE_AFTER + Duration::from_millis(1)), [leg(1)]);
     assert!(!legs.has_ended(leg(1)), "it can be hung up");
+}
+
+#[test]
+fn who_talks_while_the_lists_come_stays_inside() {
+    // A link that has come back: the channels first, then a snapshot, and the convener speaks in its middle.
+    let inside = LegSnapshotPhase::Inside { room: Room(1001), muted: false };
+    let joined = [What::Created, What::Answered, What::Joined { room: Room(1001), muted: false }];
+    let told = |what: What| Told { leg: leg(1), at: None, channel: Some("PJSIP/trunk-00000001".into()), what };
+    let (now, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+    for (known, said) in
+        [(true, What::Talking(true)), (false, What::Talking(true)), (true, What::Muted(true)), (false, What::Muted(true)), (true, What::Key('5'))]
+    {
+        let mut legs = Legs::default();
+        if known {
+            joined.iter().for_each(|what| drop(legs.take(told(what.clone()), now, at)));
+        }
+        let listed = channels(&reply(&[status(leg(1), 6)]), "pbx1");
+        merge(&Lists { begun: legs.changes(), channels: listed.clone(), ..Lists::default() }, &mut legs, std::iter::empty(), now);
+        let begun = legs.changes();
+        legs.take(told(said.clone()), now, at);
+        let members = Some(vec![(leg(1), Room(1001), false, "PJSIP/trunk-00000001".into())]);
+        let (living, _) = merge(&Lists { begun, channels: listed, members, ..Lists::default() }, &mut legs, std::iter::empty(), now);
+        let phase = living[&leg(1)].phase;
+        assert!(matches!(phase, LegSnapshotPhase::Inside { room: Room(1001), .. }), "{known} {said:?}: {phase:?} instead of {inside:?}");
+    }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::callers;
 use crate::ids::{LegId, Room};
 use crate::pbx::wire::HeaderBlock;
-use crate::pbx::{Caller, MemberKey};
+use crate::pbx::{Caller, LegSnapshotPhase, MemberKey};
 
 /// The prefix of our rooms among the switch's other conferences.
 const ROOM_PREFIX: &str = "sklic-";
@@ -123,6 +123,19 @@ pub enum What {
     },
     /// Something else; only its channel name is of use.
     Nothing,
+}
+
+impl What {
+    /// Whether it changes what a list of channels or members shows of a leg in this phase; a list from before it is old then.
+    #[must_use]
+    pub fn is_listed(&self, phase: LegSnapshotPhase) -> bool {
+        match self {
+            Self::Talking(_) | Self::Key(_) | Self::Pressed(_) | Self::Said { .. } | Self::Nothing => false,
+            // Who is not known to be inside is to be found there by the list.
+            Self::Muted(_) => matches!(phase, LegSnapshotPhase::Inside { .. }),
+            _ => true,
+        }
+    }
 }
 
 /// Reads one event; `None` when it is about none of our legs.

@@ -14,8 +14,8 @@ use crate::ids::LegId;
 use crate::pbx::CommandFailure;
 use crate::pbx::jobs::Answer;
 
-/// How long a failed job waits for a sign of its channel; both came within 40 ms on FreeSWITCH 1.10.12.
-const VERDICT_AFTER: Duration = Duration::from_millis(300);
+/// How long a failed job waits for a sign of its channel; both came within 40 ms on FreeSWITCH 1.10.12, events up to 500 ms late on a busy one.
+const VERDICT_AFTER: Duration = Duration::from_secs(1);
 
 struct Pending {
     leg: LegId,

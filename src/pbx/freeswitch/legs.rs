@@ -199,8 +199,10 @@ impl Legs {
         }
         // A leg that this process did not ask for: the service was started anew.
         let leg = self.living.entry(id).or_insert_with(|| Leg::new(None));
-        self.changes += 1;
-        leg.changed = self.changes;
+        if what.is_listed(leg.phase) {
+            self.changes += 1;
+            leg.changed = self.changes;
+        }
         leg.created = true;
         match what {
             What::Arrived(caller) => {

@@ -173,3 +173,19 @@ async fn events_since_the_beginning_are_newer_than_the_lists() {
         "it does not go back"
     );
 }
+
+#[test]
+fn who_talks_while_the_lists_come_is_inside() {
+    // The service was started anew, and hears of a member first that he talks.
+    let now = Instant::now();
+    for said in [What::Talking(true), What::Muted(true), What::Key('5')] {
+        let mut legs = Legs::default();
+        let mut lists = Lists { begun: legs.changes(), ..Lists::default() };
+        legs.take(leg(1), at(1), said.clone(), now);
+        lists.channels = [(leg(1), LegSnapshotPhase::Answered)].into();
+        lists.members = [(leg(1), Member { room: ROOM, muted: false, member: Some(5), convener: true })].into();
+        let (living, _) = merge(&lists, &mut legs, &BTreeSet::new());
+        assert_eq!(living[&leg(1)].phase, LegSnapshotPhase::Inside { room: ROOM, muted: false }, "{said:?}");
+        assert!(legs.get(leg(1)).is_some_and(|leg| leg.convener), "{said:?}");
+    }
+}

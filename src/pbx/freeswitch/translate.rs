@@ -9,7 +9,7 @@ use super::callers;
 use super::fields::Fields;
 use super::requests::{leg_of_channel, room_of};
 use crate::ids::{LegId, Room};
-use crate::pbx::{Caller, EndCause, MemberKey};
+use crate::pbx::{Caller, EndCause, LegSnapshotPhase, MemberKey};
 
 /// What the switch told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,19 @@ pub enum What {
     Talking(bool),
     /// The call is over.
     Ended(EndCause),
+}
+
+impl What {
+    /// Whether it changes what the lists show of a leg in this phase; lists from before it are old then.
+    #[must_use]
+    pub fn is_listed(&self, phase: LegSnapshotPhase) -> bool {
+        match self {
+            Self::Talking(_) | Self::Key(_) | Self::Pressed(_) | Self::Said { .. } => false,
+            // Who is not known to be inside is to be found there by the lists.
+            Self::Muted(_) => matches!(phase, LegSnapshotPhase::Inside { .. }),
+            _ => true,
+        }
+    }
 }
 
 /// Reads one event; `None` when it is none of our business.

@@ -64,9 +64,9 @@ impl Owner {
         }
     }
 
-    /// A decided call waits for the database.
+    /// A decided call waits for the database, or until it is sure that this process still drives the switch.
     pub(super) fn holds_dials(&self) -> bool {
-        self.flights.iter().any(|flight| flight.commands.iter().any(is_dial))
+        self.flights.iter().flat_map(|flight| &flight.commands).chain(&self.unspoken).any(is_dial)
     }
 
     /// While the database is away: what ends calls and closes microphones does not wait for it.
