@@ -131,10 +131,10 @@ impl Runtime {
     }
 
     /// The conference's switch is driven by another process now: windows that are open here stay.
-    pub(super) async fn go_on_watching(&self, conference: ConferenceId) {
-        let hub = self.inner.shared.hubs.of(conference);
-        let owned = self.owners().get(&conference).map(|(account, _)| *account);
-        let Some(account) = owned.filter(|_| hub.is_watched()) else { return };
+    pub(super) async fn go_on_watching(&self, account: AccountId, conference: ConferenceId) {
+        if !self.inner.shared.hubs.of(conference).is_watched() {
+            return;
+        }
         // Its task here ends by itself.
         for _ in 0..100 {
             if !self.owners().contains_key(&conference) {

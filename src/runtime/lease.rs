@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use super::node::{Feeds, Node};
 use super::{Runtime, Switch};
 use crate::clock;
-use crate::ids::{ConferenceId, ServiceNodeId};
+use crate::ids::{AccountId, ConferenceId, ServiceNodeId};
 use crate::pbx::Event;
 use crate::storage::crossings::{self, Channel};
 use crate::storage::leases::{self, Fence, Lease};
@@ -388,14 +388,19 @@ impl Runtime {
     /// Another process drives the switch: everything here that did is let go. Calls go on.
     fn lose(&self, node: &Arc<Node>) {
         warn!(switch.name = %node.name, lease.epoch = node.tenure.fence.epoch, "another service node drives the switch from now on");
-        let watched: Vec<ConferenceId> = node.conferences();
+        // Before they are stopped: whose a conference was is known only as long as its task runs.
+        let running = node.conferences();
+        let watched: Vec<(AccountId, ConferenceId)> = {
+            let owners = self.owners();
+            running.into_iter().filter_map(|conference| owners.get(&conference).map(|(account, _)| (*account, conference))).collect()
+        };
         self.inner.nodes.remove(node);
         node.stop.cancel();
         let (runtime, node) = (self.clone(), Arc::clone(node));
         self.inner.tasks.spawn(async move {
             node.pbx.close().await;
-            for conference in watched {
-                runtime.go_on_watching(conference).await;
+            for (account, conference) in watched {
+                runtime.go_on_watching(account, conference).await;
             }
         });
     }
