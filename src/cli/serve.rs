@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -18,7 +19,7 @@ use crate::lines::Lines;
 use crate::pbx::asterisk::{self, AsteriskConfig};
 use crate::pbx::freeswitch::{self, FreeswitchConfig};
 use crate::pbx::simulator::{self, Exchange, SimulatorConfig};
-use crate::runtime::{Opener, Rules, Runtime, Switch};
+use crate::runtime::{Opener, Reach, Rules, Runtime, Switch};
 use crate::storage::{SchemaState, Writer, WriterOptions};
 use crate::{storage, telemetry};
 
@@ -148,7 +149,7 @@ fn node_name(config: &Config) -> String {
 
 /// One switch; its adapter connects by itself as soon as this service node drives it. Simulated ones call each other by the exchange.
 fn switch(config: &PbxConfig, exchange: &Exchange) -> anyhow::Result<Switch> {
-    let open: Opener = match config.kind {
+    let (open, reach): (Opener, Reach) = match config.kind {
         PbxKind::Asterisk => {
             let secret = config.secret().map_err(|why| anyhow::anyhow!("pbx {}: {why}", config.name))?;
             let mut asterisk = AsteriskConfig::new(&config.name, &config.address, &config.username, secret, config.dial());
@@ -156,7 +157,10 @@ fn switch(config: &PbxConfig, exchange: &Exchange) -> anyhow::Result<Switch> {
             asterisk.dial_switch.clone_from(&config.dial_switch);
             asterisk.calls_per_second = config.calls_per_second;
             asterisk.check().with_context(|| format!("pbx {}", config.name))?;
-            Box::new(move |sender| asterisk::connect(asterisk.clone(), sender))
+            let tried = asterisk.clone();
+            let reach: Reach = Box::new(move || -> BoxFuture<'static, bool> { Box::pin(asterisk::reaches(tried.clone())) });
+            let open: Opener = Box::new(move |sender| asterisk::connect(asterisk.clone(), sender));
+            (open, reach)
         }
         PbxKind::Freeswitch => {
             let secret = config.secret().map_err(|why| anyhow::anyhow!("pbx {}: {why}", config.name))?;
@@ -165,17 +169,24 @@ fn switch(config: &PbxConfig, exchange: &Exchange) -> anyhow::Result<Switch> {
             freeswitch.dial_switch.clone_from(&config.dial_switch);
             freeswitch.calls_per_second = config.calls_per_second;
             freeswitch.check().with_context(|| format!("pbx {}", config.name))?;
-            Box::new(move |sender| freeswitch::connect(freeswitch.clone(), sender))
+            let tried = freeswitch.clone();
+            let reach: Reach = Box::new(move || -> BoxFuture<'static, bool> { Box::pin(freeswitch::reaches(tried.clone())) });
+            let open: Opener = Box::new(move |sender| freeswitch::connect(freeswitch.clone(), sender));
+            (open, reach)
         }
         PbxKind::Simulator => {
             let sip_address = config.sip_address.clone().unwrap_or_default();
             let simulated = SimulatorConfig { exchange: exchange.clone(), sip_address, ..SimulatorConfig::default() };
-            Box::new(move |sender| simulator::connect(simulated.clone(), sender))
+            // Each service node makes up a switch of its own.
+            let reach: Reach = Box::new(|| -> BoxFuture<'static, bool> { Box::pin(std::future::ready(false)) });
+            let open: Opener = Box::new(move |sender| simulator::connect(simulated.clone(), sender));
+            (open, reach)
         }
     };
     Ok(Switch {
         name: config.name.clone(),
         open,
+        reach,
         calls_per_second: config.calls_per_second,
         max_members: config.max_members,
         sip_address: config.sip_address.clone(),

@@ -28,10 +28,12 @@ pub(super) enum Request {
     Control { account: AccountId, conference: ConferenceId, control: Control },
     /// The start of a planned conference, on one of the asked one's switches.
     Start { account: AccountId, conference: ConferenceId },
+    /// The lease of a switch, for a process that has just reached it.
+    Yield { switch: String, epoch: i64, to: ServiceNodeId },
 }
 
 /// What is answered; the picture is in the journal.
-type Answer = Result<(), ControlError>;
+pub(super) type Answer = Result<(), ControlError>;
 
 /// Who waits for which answer.
 #[derive(Default)]
@@ -92,7 +94,7 @@ impl Runtime {
     }
 
     /// Asks, and waits for the answer.
-    async fn cross(&self, to: ServiceNodeId, request: &Request, until: Instant) -> Answer {
+    pub(super) async fn cross(&self, to: ServiceNodeId, request: &Request, until: Instant) -> Answer {
         let id = Uuid::now_v7();
         let bell = Arc::new(Notify::new());
         self.inner.waiting.all().insert(id, Arc::clone(&bell));
@@ -154,6 +156,7 @@ impl Runtime {
                 self.control_here(inbox, control).await.map(drop)
             }
             Request::Start { account, conference } => self.start_with(account, conference, super::start::Opening::Web).await.map(drop),
+            Request::Yield { switch, epoch, to } => self.hand_over(&switch, epoch, to).await,
         }
     }
 }

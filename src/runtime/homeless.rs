@@ -115,6 +115,7 @@ impl Runtime {
             let switch = Switch {
                 name: fence.switch.clone(),
                 open: Box::new(|_| -> Arc<dyn Pbx> { Arc::new(Gone) }),
+                reach: Box::new(|| -> BoxFuture<'static, bool> { Box::pin(std::future::ready(false)) }),
                 calls_per_second: 1,
                 max_members: 0,
                 sip_address: None,

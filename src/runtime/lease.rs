@@ -5,7 +5,7 @@
 //! Since nothing is said to a switch that was not written first, a process that slept through its own end does no harm:
 //! it does not speak before it has renewed its row, and by then it knows.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::node::{Feeds, Node};
+use super::yielding::{Asking, Handing};
 use super::{Runtime, Switch};
 use crate::clock;
 use crate::ids::{AccountId, ConferenceId, ServiceNodeId};
@@ -33,8 +34,6 @@ const RENEW_EVERY: Duration = Duration::from_millis(500);
 const TAKE_OVER_TRIES: u32 = 3;
 /// How often conferences of our switches are looked for that have no task.
 const HEAL_EVERY: Duration = Duration::from_secs(5);
-/// How long a process owns more than its share before it gives something back.
-const UNEVEN_FOR: Duration = Duration::from_secs(30);
 /// A lease that changes its owner more often than [`FLAPS`] times in this while flaps.
 const FLAP_WINDOW: Duration = Duration::from_secs(300);
 /// See [`FLAP_WINDOW`]; a rolling upgrade changes an owner twice.
@@ -84,6 +83,8 @@ pub(super) struct Membership {
     /// The leases at the last look.
     seen: Mutex<Vec<Lease>>,
     others: AtomicUsize,
+    /// What is on its way to another process.
+    pub(super) handing: Handing,
     /// Rung when the leases are to be looked at at once.
     pub(super) doubt: Notify,
 }
@@ -97,6 +98,7 @@ impl Membership {
             sure_until: watch::Sender::new(Instant::now()),
             seen: Mutex::default(),
             others: AtomicUsize::new(0),
+            handing: Handing::default(),
             doubt: Notify::new(),
         }
     }
@@ -109,6 +111,11 @@ impl Membership {
     /// Other processes live.
     pub(super) fn has_others(&self) -> bool {
         self.others.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many switches a process drives when none has too many.
+    pub(super) fn fair_share(&self) -> usize {
+        self.leases().len().div_ceil(self.others.load(Ordering::Relaxed) + 1)
     }
 
     /// The leases at the last look.
@@ -156,9 +163,7 @@ pub(super) struct Keeper {
     steady_since: Instant,
     last: Option<Instant>,
     healed: Instant,
-    uneven_since: Option<Instant>,
-    /// When a switch was handed to others: it is left to them for a while.
-    given: HashMap<String, Instant>,
+    asking: Asking,
     epochs: HashMap<String, VecDeque<(Instant, i64)>>,
     /// Its own: a queue for the others' may be longer than a lease lasts.
     connection: Option<Connection>,
@@ -167,16 +172,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self {
-            first: true,
-            steady_since: now,
-            last: None,
-            healed: now,
-            uneven_since: None,
-            given: HashMap::new(),
-            epochs: HashMap::new(),
-            connection: None,
-        }
+        Self { first: true, steady_since: now, last: None, healed: now, asking: Asking::default(), epochs: HashMap::new(), connection: None }
     }
 
     /// Notes a look that has succeeded.
@@ -276,15 +272,18 @@ impl Runtime {
                 Some(node) => {
                     leases::note(&mut connection, &node.tenure.fence, node.is_ready(), node.room()).await?;
                 }
+                // On its way to another: the row does not say so yet.
+                None if mine && membership.handing.is_under_way(lease) => {}
                 None if mine => begun.extend(self.gain(&mut connection, lease.switch.clone(), lease.epoch).await?),
                 None => {
-                    let left = keeper.given.get(&lease.switch).is_some_and(|at| at.elapsed() < TTL);
-                    let free = !left && (lease.owner.is_none() || (!lease.alive && settled));
+                    let free = lease.owner.is_none() || (!lease.alive && settled);
                     let again = keeper.first && lease.owner_name.as_deref() == Some(&*membership.name);
                     if (free || again)
                         && let Some(epoch) = leases::take(&mut connection, lease, membership.me, again, TTL).await?
                     {
                         begun.extend(self.gain(&mut connection, lease.switch.clone(), epoch).await?);
+                    } else {
+                        self.ask_for_unheard(&mut keeper.asking, lease);
                     }
                 }
             }
@@ -292,7 +291,7 @@ impl Runtime {
             metrics::gauge!("sklic_lease_owner", "switch" => lease.switch.clone()).set(driven);
         }
         keeper.first = false;
-        self.share(keeper, &seen, others);
+        self.ask_for_share(&mut keeper.asking, &seen);
         if keeper.healed.elapsed() >= HEAL_EVERY {
             keeper.healed = Instant::now();
             // What was taken over just now has not got its owners yet.
@@ -306,39 +305,6 @@ impl Runtime {
             }
         }
         Ok(begun)
-    }
-
-    /// Gives one switch back when this process has had more than its share for a while.
-    fn share(&self, keeper: &mut Keeper, seen: &[Lease], others: usize) {
-        let fair = seen.len().div_ceil(others + 1);
-        let mine = self.inner.nodes.all();
-        // Those that another process cannot see in its configuration, or cannot reach, would come back at once.
-        let idle = seen.iter().filter(|lease| lease.alive).map(|lease| lease.owner).collect::<HashSet<_>>().len() <= others;
-        if mine.len() <= fair || !idle {
-            keeper.uneven_since = None;
-            return;
-        }
-        let since = *keeper.uneven_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < UNEVEN_FOR {
-            return;
-        }
-        keeper.uneven_since = None;
-        keeper.given.retain(|_, at| at.elapsed() < UNEVEN_FOR);
-        let Some(node) = mine.into_iter().min_by_key(|node| node.load()) else { return };
-        info!(switch.name = %node.name, "another service node is free: the switch is handed to it");
-        keeper.given.insert(node.name.clone(), Instant::now());
-        let runtime = self.clone();
-        self.lose(&node);
-        self.inner.tasks.spawn(async move {
-            let given = async {
-                let mut connection = runtime.inner.shared.pool.get().await?;
-                leases::give_back(&mut connection, &node.tenure.fence).await?;
-                crossings::notify(&mut connection, Channel::Lease, std::slice::from_ref(&node.name)).await
-            };
-            if let Err(fault) = given.await {
-                warn!(switch.name = %node.name, %fault, "the lease could not be given back; it is taken again");
-            }
-        });
     }
 
     /// This process drives the switch from here on.
@@ -386,7 +352,7 @@ impl Runtime {
     }
 
     /// Another process drives the switch: everything here that did is let go. Calls go on.
-    fn lose(&self, node: &Arc<Node>) {
+    pub(super) fn lose(&self, node: &Arc<Node>) {
         warn!(switch.name = %node.name, lease.epoch = node.tenure.fence.epoch, "another service node drives the switch from now on");
         // Before they are stopped: whose a conference was is known only as long as its task runs.
         let running = node.conferences();

@@ -26,11 +26,13 @@ mod start;
 mod sweep;
 mod telling;
 mod watch;
+mod yielding;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, oneshot};
@@ -190,12 +192,17 @@ pub(crate) struct Shared {
 /// Opens a switch's adapter, which connects by itself and says there what the switch tells.
 pub type Opener = Box<dyn Fn(EventSender) -> Arc<dyn Pbx> + Send + Sync>;
 
+/// Tries whether this process reaches a switch; drives nothing.
+pub type Reach = Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
 /// One switch of the configuration. It is driven by one of the service nodes that share the database.
 pub struct Switch {
     /// Its name in the configuration.
     pub name: String,
     /// Opens it when this service node drives it.
     pub open: Opener,
+    /// Tries it while another service node drives it.
+    pub reach: Reach,
     /// Calls placed in a second.
     pub calls_per_second: u32,
     /// The most members at once.

@@ -35,6 +35,8 @@ struct LinkState {
     booted_at: Option<Timestamp>,
     /// The last moment at which the switch was known to hold what we believe.
     proof: Timestamp,
+    /// Since when the link has been down while the switch was listened to.
+    down_since: Option<Instant>,
 }
 
 /// One switch of the configuration.
@@ -82,7 +84,16 @@ impl LinkState {
             self.proof = self.proof.max(last_heard);
         }
         self.synced = false;
-        (std::mem::replace(&mut self.connected, false), self.proof)
+        let was_up = std::mem::replace(&mut self.connected, false);
+        if was_up {
+            self.down_since = Some(Instant::now());
+        }
+        (was_up, self.proof)
+    }
+
+    /// How long the link has been down.
+    fn down_for(&self, now: Instant) -> Duration {
+        self.down_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 }
 
@@ -139,7 +150,7 @@ impl Node {
     /// `proof` is the last moment at which a former run of the service heard this switch.
     pub(super) fn new(switch: &Switch, pbx: Arc<dyn Pbx>, proof: Timestamp, tenure: Tenure, stop: CancellationToken) -> (Self, Feeds) {
         let (name, calls_per_second, max_members) = (switch.name.clone(), switch.calls_per_second, switch.max_members);
-        let link = LinkState { connected: false, synced: false, booted_at: None, proof };
+        let link = LinkState { connected: false, synced: false, booted_at: None, proof, down_since: None };
         let (taken, snapshots) = unbounded_channel();
         let (arrivals, arrived) = unbounded_channel();
         let (routes, link) = (Mutex::default(), Mutex::new(link));
@@ -156,6 +167,13 @@ impl Node {
 
     /// See [`Self::is_heard`].
     pub(super) fn set_heard(&self) {
+        {
+            let mut link = self.link();
+            // What the adapter has told already is read from here on.
+            if !link.connected {
+                link.down_since = Some(Instant::now());
+            }
+        }
         self.heard.store(true, Ordering::Relaxed);
     }
 
@@ -200,6 +218,11 @@ impl Node {
     pub(super) fn is_ready(&self) -> bool {
         let link = self.link();
         link.connected && link.synced
+    }
+
+    /// How long this process has tried in vain to reach the switch; nothing while it is still being taken over.
+    pub(super) fn unreached_for(&self) -> Duration {
+        if self.is_heard() { self.link().down_for(Instant::now()) } else { Duration::ZERO }
     }
 
     /// When the switch was last heard, and when it was started.
@@ -429,6 +452,7 @@ impl Node {
                     link.connected = true;
                     link.synced = false;
                     link.booted_at = Some(booted_at);
+                    link.down_since = None;
                 }
                 self.sync(stop.clone());
             }
@@ -550,9 +574,14 @@ impl Nodes {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::BoxFuture;
     use uuid::Uuid;
 
+    use super::super::lease::Membership;
     use super::*;
+    use crate::pbx::simulator::{self, SimulatorConfig};
+    use crate::storage::leases::Fence;
+    use crate::storage::{Pool, PoolOptions, Writer, WriterOptions};
 
     #[test]
     fn who_is_still_to_come_has_a_place() {
@@ -585,7 +614,7 @@ mod tests {
     #[test]
     fn a_link_that_never_told_what_the_switch_holds_proves_nothing() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let mut link = LinkState { connected: true, synced: true, booted_at: None, proof: at(100) };
+        let mut link = LinkState { connected: true, synced: true, booted_at: None, proof: at(100), down_since: None };
         assert_eq!(link.lose(at(103)), (true, at(103)));
         // It is back, answers, and is lost again before it has told.
         link.connected = true;
@@ -593,5 +622,57 @@ mod tests {
         assert_eq!(link.lose(at(131)), (false, at(103)));
         (link.connected, link.synced, link.proof) = (true, true, at(140));
         assert_eq!(link.lose(at(139)), (true, at(140)), "a snapshot has told of a later moment");
+    }
+
+    #[test]
+    fn a_link_is_down_since_it_was_lost_last() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let before = Instant::now();
+        let mut link = LinkState { connected: true, synced: true, booted_at: None, proof: at(100), down_since: None };
+        assert_eq!(link.down_for(before + Duration::from_secs(60)), Duration::ZERO);
+        link.lose(at(103));
+        let since = link.down_since.expect("it is down");
+        assert!(since >= before);
+        assert_eq!(link.down_for(since + Duration::from_secs(7)), Duration::from_secs(7));
+        assert_eq!(link.down_for(before), Duration::ZERO);
+        link.lose(at(104));
+        assert_eq!(link.down_since, Some(since), "it was down already");
+    }
+
+    #[tokio::test]
+    async fn a_switch_is_unreached_only_while_it_is_listened_to_and_has_no_link() {
+        // Port 1 (tcpmux) is never a database; nothing is written here.
+        let pool = Pool::new("postgres://sklic@127.0.0.1:1/sklic", PoolOptions::default()).unwrap();
+        let writer = Writer::start(pool, WriterOptions::default(), Arc::default());
+        let switch = Switch {
+            name: "pbx1".into(),
+            open: Box::new(|sender| simulator::connect(SimulatorConfig::default(), sender)),
+            reach: Box::new(|| -> BoxFuture<'static, bool> { Box::pin(std::future::ready(true)) }),
+            calls_per_second: 1,
+            max_members: 1,
+            sip_address: None,
+            drain: false,
+        };
+        let (sender, _events) = unbounded_channel();
+        let pbx = (switch.open)(sender);
+        let membership = Membership::new("test".into(), Vec::new());
+        let tenure = membership.tenure(Fence { switch: "pbx1".into(), epoch: 1 }, &writer);
+        let stop = CancellationToken::new();
+        let (node, _feeds) = Node::new(&switch, pbx, clock::now(), tenure, stop.clone());
+        let node = Arc::new(node);
+        let is_down = || node.link().down_since.is_some();
+        node.link().down_since = Some(Instant::now());
+        assert_eq!(node.unreached_for(), Duration::ZERO, "its conferences are still being taken over");
+        node.link().down_since = None;
+        node.set_heard();
+        assert!(is_down());
+        node.on_event(Event::LinkUp { booted_at: clock::now() }, &stop);
+        assert!(!is_down());
+        assert_eq!(node.unreached_for(), Duration::ZERO);
+        node.on_event(Event::LinkDown { last_heard: clock::now(), reason: "cut".into() }, &stop);
+        assert!(is_down());
+        let waited = Duration::from_secs(20);
+        node.link().down_since = Instant::now().checked_sub(waited);
+        assert!(node.unreached_for() >= waited);
     }
 }

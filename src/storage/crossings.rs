@@ -27,7 +27,7 @@ pub enum Channel {
     Watched,
     /// What is told to windows and is in no journal: who talks, what it costs; the payload is JSON.
     Passing,
-    /// A lease was given back.
+    /// A lease was given back, or handed on.
     Lease,
 }
 

@@ -138,6 +138,24 @@ pub async fn note(connection: &mut Connection, fence: &Fence, ready: bool, room:
     Ok(())
 }
 
+/// Hands one switch to another process; `false` when that one is dead, or the epoch is over.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn hand_over(connection: &mut Connection, fence: &Fence, to: ServiceNodeId, ttl: Duration) -> StorageResult<bool> {
+    let hand = "UPDATE switch_leases SET owner = $3, epoch = epoch + 1, taken_at = clock_timestamp(), ready = false, room = 0 \
+        WHERE switch = $1 AND epoch = $2 \
+        AND EXISTS (SELECT FROM service_nodes n WHERE n.id = $3 AND n.renewed_at > clock_timestamp() - make_interval(secs => $4))";
+    let handed = diesel::sql_query(hand)
+        .bind::<Text, _>(&fence.switch)
+        .bind::<BigInt, _>(fence.epoch)
+        .bind::<SqlUuid, _>(to)
+        .bind::<Double, _>(ttl.as_secs_f64())
+        .execute(connection)
+        .await?;
+    Ok(handed == 1)
+}
+
 /// Gives one switch back; whoever is next takes it.
 ///
 /// # Errors

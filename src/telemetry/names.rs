@@ -73,6 +73,7 @@ pub const ALL: &[Metric] = &[
     gauge("sklic_lease_owner", "1 on the service node that drives the switch, 0 on the others, by switch."),
     counter("sklic_lease_changes_total", "Changes of the service node that drives a switch, by switch."),
     counter("sklic_lease_flaps_total", "Times at which the lease of a switch changed hands again and again, by switch."),
+    counter("sklic_switches_handed_over_total", "Switches that were handed to another service node, which reaches them, by switch."),
     counter("sklic_crossings_total", "Requests of other service nodes that were served."),
     gauge("sklic_conferences_in_silence", "Conferences whose switch has said nothing for half a minute, by switch."),
     counter("sklic_conferences_deserted_total", "Conferences that ran without anybody in them for two minutes and were ended."),

@@ -1,6 +1,7 @@
 //! The HTTP side in this process, on a database of its own and the simulated switch.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use sklic::billing::PayerTable;
@@ -19,7 +21,7 @@ use sklic::ids::{AccountId, LegId};
 use sklic::lines::{Lines, LinesConfig};
 use sklic::numbers::Numbering;
 use sklic::pbx::simulator::{Exchange, Simulator, SimulatorConfig};
-use sklic::runtime::{Opener, Rules, Runtime, Switch};
+use sklic::runtime::{Opener, Reach, Rules, Runtime, Switch};
 use sklic::storage::accounts::NewAccount;
 use sklic::storage::{Pool, Writer, WriterOptions, accounts, api_tokens};
 use tokio::sync::Notify;
@@ -45,6 +47,11 @@ pub struct Api {
     pub simulator: Arc<Simulator>,
     /// All switches, `pbx1` and so on.
     pub simulators: Vec<Arc<Simulator>>,
+    /// Whether this service node reaches switches that another one drives.
+    pub cable: Arc<AtomicBool>,
+    /// How often it has tried to.
+    pub tries: Arc<AtomicUsize>,
+    link_patience_seconds: u32,
     runtime: Runtime,
     router: Router,
 }
@@ -174,6 +181,15 @@ impl Api {
         Self::built(database, pool, generous(), desk, bell).await
     }
 
+    /// With so much patience with a switch that is lost.
+    pub async fn with_link_patience(seconds: u32) -> Option<Self> {
+        let database = Database::fresh().await?;
+        let pool = database.pool.clone();
+        let sending = (Desk::default(), WebhooksConfig::default(), Bell::default());
+        let extras = Extras { link_patience_seconds: seconds, ..Extras::default() };
+        Some(Self::assembled(database, pool, generous(), sending, Arc::default(), extras).await)
+    }
+
     /// With as many switches, each with room for so many.
     pub async fn with_switches(members: &[u32]) -> Option<Self> {
         let database = Database::fresh().await?;
@@ -259,7 +275,8 @@ impl Api {
         let pool = database.pool.clone();
         let sending = (Desk::default(), WebhooksConfig::default(), Bell::default());
         let switches = self.simulators.iter().map(|simulator| (Arc::clone(simulator), 400)).collect();
-        Self::node(name, database, pool, generous(), sending, Arc::default(), Extras { switches, ..Extras::default() }).await
+        let extras = Extras { switches, link_patience_seconds: self.link_patience_seconds, ..Extras::default() };
+        Self::node(name, database, pool, generous(), sending, Arc::default(), extras).await
     }
 
     /// The living leg of the person with this number.
@@ -307,18 +324,26 @@ impl Api {
             branding: desk.branding.clone(),
             lines: extras.lines,
         };
+        let (cable, tries) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
         let mut switches = Vec::new();
         for (at, (simulator, max_members)) in extras.switches.iter().enumerate() {
             let opened = Arc::clone(simulator);
             let open: Opener = Box::new(move |sender| opened.open(sender));
+            let (tried, cable, tries) = (Arc::clone(simulator), Arc::clone(&cable), Arc::clone(&tries));
+            let reach: Reach = Box::new(move || -> BoxFuture<'static, bool> {
+                tries.fetch_add(1, Ordering::Relaxed);
+                Box::pin(std::future::ready(cable.load(Ordering::Relaxed) && tried.is_plugged()))
+            });
             let (name, sip_address) = (format!("pbx{}", at + 1), Some(sip_address(at)));
-            switches.push(Switch { name, open, calls_per_second: 100, max_members: *max_members, sip_address, drain: false });
+            switches.push(Switch { name, open, reach, calls_per_second: 100, max_members: *max_members, sip_address, drain: false });
         }
+        let link_patience_seconds = extras.link_patience_seconds;
         let simulators: Vec<Arc<Simulator>> = extras.switches.into_iter().map(|(simulator, _)| simulator).collect();
         let writer = Writer::start(pool.clone(), WriterOptions::default(), due);
         let runtime = Runtime::launch(node.into(), pool.clone(), writer, rules, switches, stop.clone()).await.unwrap();
         let state = AppState::new(pool, runtime.clone(), config, numbering, conference, None).with_messages(desk, webhooks, bell);
-        Self { database, router: sklic::http::router(state.clone()), state, stop, runtime, simulator: Arc::clone(&simulators[0]), simulators }
+        let (router, simulator) = (sklic::http::router(state.clone()), Arc::clone(&simulators[0]));
+        Self { database, state, stop, simulator, simulators, cable, tries, link_patience_seconds, runtime, router }
     }
 
     /// An account with a token.

@@ -46,3 +46,4 @@ mod storage_writer_faults;
 mod switches;
 mod upgrade;
 mod webhooks;
+mod yielding;

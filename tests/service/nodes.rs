@@ -15,12 +15,16 @@ use tokio::time::timeout;
 use crate::api::{Api, PATIENCE, User};
 use crate::smtp::until;
 
-const ANA: &str = "+38659900001";
-const BOR: &str = "+38659900002";
+pub const ANA: &str = "+38659900001";
+pub const BOR: &str = "+38659900002";
 
 /// Two service nodes with one simulated switch; the first drives it.
 async fn two() -> Option<(Api, Api, User)> {
-    let first = Api::fresh().await?;
+    Some(with_second(Api::fresh().await?).await)
+}
+
+/// A second service node beside this one, which drives the switch.
+pub async fn with_second(first: Api) -> (Api, Api, User) {
     let second = first.beside("second").await;
     let user = first.user("100200").await;
     until("each knows of the other", async || {
@@ -28,29 +32,29 @@ async fn two() -> Option<(Api, Api, User)> {
         one.switches[0].up && other.switches[0].up && other.switches[0].driven_by.as_deref() == Some("test")
     })
     .await;
-    Some((first, second, user))
+    (first, second, user)
 }
 
-fn path(conference: &Value, rest: &str) -> String {
+pub fn path(conference: &Value, rest: &str) -> String {
     format!("/api/v1/conferences/{}{rest}", conference["id"].as_str().unwrap())
 }
 
-fn id(conference: &Value) -> &str {
+pub fn id(conference: &Value) -> &str {
     conference["id"].as_str().unwrap()
 }
 
 /// The person with this number.
-fn person<'a>(view: &'a Value, phone: &str) -> &'a Value {
+pub fn person<'a>(view: &'a Value, phone: &str) -> &'a Value {
     view["participants"].as_array().unwrap().iter().find(|person| person["phone"] == phone).unwrap()
 }
 
-async fn running(api: &Api, user: &User, people: &[&str]) -> Value {
+pub async fn running(api: &Api, user: &User, people: &[&str]) -> Value {
     let view = api.plan(user, people).await;
     api.press(user, &path(&view, "/start")).await.expect(202);
     all_in(api, user, &view, people).await
 }
 
-async fn all_in(api: &Api, user: &User, view: &Value, people: &[&str]) -> Value {
+pub async fn all_in(api: &Api, user: &User, view: &Value, people: &[&str]) -> Value {
     api.until(user, id(view), "all are in", |view| people.iter().all(|phone| person(view, phone)["state"] == "in")).await
 }
 

@@ -25,6 +25,9 @@ use secrecy::SecretString;
 use super::wire::{self, UnsafeField};
 use super::{EventSender, Pbx};
 
+/// How long the login of a process that only tries the switch may take.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How to reach one Asterisk and how to dial through it.
 #[derive(Clone, Debug)]
 pub struct AsteriskConfig {
@@ -101,4 +104,9 @@ impl AsteriskConfig {
 #[must_use]
 pub fn connect(config: AsteriskConfig, events: EventSender) -> Arc<dyn Pbx> {
     adapter::start(config, events)
+}
+
+/// Whether the switch takes our login now. The session is dropped: nothing is driven.
+pub async fn reaches(config: AsteriskConfig) -> bool {
+    tokio::time::timeout(REACHED_WITHIN, link::establish(config, 0)).await.is_ok_and(|made| made.is_ok())
 }

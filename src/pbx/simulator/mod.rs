@@ -139,6 +139,12 @@ impl Simulator {
         if unplugged { self.cut_link() } else { self.restore_link() }
     }
 
+    /// Whether the switch is on the network; see [`Self::unplug`].
+    #[must_use]
+    pub fn is_plugged(&self) -> bool {
+        self.world().is_running()
+    }
+
     /// All that was said to one leg alone, in order: questions, words to callers and to members.
     #[must_use]
     pub fn heard(&self, leg: LegId) -> Vec<(Language, Phrase)> {
@@ -226,8 +232,9 @@ impl Pbx for Opened {
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
-        if self.is_current() {
-            self.simulator.cut_link();
+        let ended = self.simulator.world().end_opening(self.opening);
+        if ended {
+            callers::service_gone(&self.simulator.world);
         }
         Box::pin(std::future::ready(()))
     }

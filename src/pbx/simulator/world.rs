@@ -170,6 +170,15 @@ impl World {
         self.openings
     }
 
+    /// The service of this opening ends its link; `false` when another has opened it since.
+    pub(super) fn end_opening(&mut self, opening: u64) -> bool {
+        let current = self.openings == opening;
+        if current {
+            self.link_down("the link was cut");
+        }
+        current
+    }
+
     pub(super) fn holds(&self, leg: LegId) -> bool {
         self.legs.contains_key(&leg)
     }
