@@ -1,9 +1,8 @@
 //! Taking over after a stop: every open conference gets its owner back from the journal.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use jiff::SignedDuration;
 use tokio::sync::mpsc::unbounded_channel;
 use tracing::{error, info, warn};
 
@@ -17,12 +16,9 @@ use crate::conference::{Conference, Entry, Settings};
 use crate::ids::{AccountId, ConferenceId};
 use crate::storage::{Connection, StorageError, accounts, charges, conferences, journal, participants};
 
-/// A conference that was claimed for so long and has no task was abandoned.
-const ABANDONED_AFTER: SignedDuration = SignedDuration::from_secs(30);
-
 impl Runtime {
-    /// Gives every conference of this switch that is started and not over its owner. `all`: also those that were claimed just now and have
-    /// no journal yet, for nobody here is about to begin them.
+    /// Gives every conference of this switch that is started and not over its owner. `all`: also those whose start is under way here,
+    /// for a start from before this process drove the switch comes to nothing.
     ///
     /// One that cannot be taken over does not keep the others from it; the fault is told when all were tried.
     pub(super) async fn take_over(&self, node: &Node, all: bool) -> Result<(), StorageError> {
@@ -36,9 +32,9 @@ impl Runtime {
     async fn take_over_each(&self, node: &Node, all: bool) -> Result<(), StorageError> {
         let mut first = None;
         let open = conferences::list_open(&mut *self.inner.shared.pool.get().await?).await?;
-        let abandoned = clock::now() - ABANDONED_AFTER;
         for plan in open.into_iter().filter(|plan| plan.node.as_deref() == Some(&node.name)) {
-            let begins = !all && plan.started_at.is_none_or(|at| at > abandoned);
+            // Looked at before the owners: a start ends only when its conference has one, or is given back.
+            let begins = !all && self.inner.starting.lock().unwrap_or_else(PoisonError::into_inner).contains(&plan.id);
             if begins || node.stop.is_cancelled() || self.owners().contains_key(&plan.id) {
                 continue;
             }

@@ -160,7 +160,7 @@ impl Runtime {
         self.inner.tasks.spawn(async move {
             while let Err(fault) = runtime.unclaim(starting.conference, claimed).await {
                 if !fault.is_passing() {
-                    error!(conference.id = %starting.conference, %fault, "the conference could not be given back; the next start of the service does it");
+                    error!(conference.id = %starting.conference, %fault, "the conference could not be given back; the look for conferences without a task tries again");
                     return;
                 }
                 tokio::select! {

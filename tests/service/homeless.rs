@@ -10,6 +10,7 @@ use sklic::storage::leases;
 use sklic::storage::{legs, switch_nodes};
 
 use crate::api::{Api, User};
+use crate::smtp::until;
 
 const ANA: &str = "+38659900002";
 
@@ -95,4 +96,24 @@ async fn an_entry_that_cannot_be_read_keeps_no_conference_open() {
     assert_eq!(view["participants"].as_array().unwrap().len(), 2, "{view}");
     let ended = legs::list(&mut *api.database.connection().await, user.account, id.parse().unwrap()).await.unwrap();
     assert!(ended.len() == 2 && ended.iter().all(|leg| leg.ended_at.is_some()), "{ended:?}");
+}
+
+/// Makes a conference's journal unreadable as a whole, or mends that.
+async fn spoil(api: &Api, spoilt: bool) {
+    let at = if spoilt { "'infinity'" } else { "(SELECT started_at FROM conferences WHERE id = conference)" };
+    api.database.connection().await.batch_execute(&format!("UPDATE journal SET at = {at} WHERE seq = 1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_conference_that_has_just_begun_and_cannot_be_read_loses_nobody_and_is_taken_over_as_soon_as_it_can() {
+    let Some((before, user, view)) = left_running().await else { return };
+    let id = view["id"].as_str().unwrap();
+    spoil(&before, true).await;
+    // It has tried by now, and hears the switch without this conference.
+    let api = before.beside("second").await;
+    spoil(&api, false).await;
+    until("it has its owner again", async || api.press(&user, &format!("/api/v1/conferences/{id}/lock")).await.status == 202).await;
+    let as_before = |person: &Value| person["state"] == "in" && person["attempts"] == 1;
+    api.until(&user, id, "both are in", |view| view["participants"].as_array().unwrap().iter().all(as_before)).await;
+    assert_eq!(api.simulator.legs().len(), 2, "nobody was hung up");
 }

@@ -222,11 +222,12 @@ async fn what_a_former_owner_would_start_stays_planned() {
     let user = api.user("100200").await;
     let plan: sklic::ids::ConferenceId = id(&api.plan(&user, &[ANA]).await).parse().unwrap();
     let mut connection = api.database.connection().await;
-    let epoch = leases::list(&mut connection, &["pbx1".into()], Duration::from_secs(3)).await.unwrap()[0].epoch;
-    let fence = |epoch| Fence { switch: "pbx1".into(), epoch };
+    // A switch that is in nobody's configuration: nobody looks for conferences without a task there.
+    let epoch = leases::list(&mut connection, &["pbx9".into()], Duration::from_secs(3)).await.unwrap()[0].epoch;
+    let fence = |epoch| Fence { switch: "pbx9".into(), epoch };
     let now = clock::now();
     let mut claim = async |epoch| conferences::claim(&mut connection, user.account, plan, (&fence(epoch), "base"), 5, now).await;
-    assert!(matches!(claim(epoch - 1).await, Err(StorageError::Fenced { switch }) if switch == "pbx1"));
+    assert!(matches!(claim(epoch - 1).await, Err(StorageError::Fenced { switch }) if switch == "pbx9"));
     // Nothing was changed by that.
     assert_eq!(claim(epoch).await.unwrap(), Claim::Taken);
     // Only the start that has claimed it gives it back.
