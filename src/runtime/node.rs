@@ -53,6 +53,8 @@ pub(super) struct Node {
     draining: AtomicBool,
     heard: AtomicBool,
     orphans: AtomicBool,
+    /// The last moment at which whoever drove it before heard it.
+    pub(super) inherited: Timestamp,
     /// Held while conferences are taken over.
     pub(super) taking: tokio::sync::Mutex<()>,
     routes: Mutex<Routes>,
@@ -156,7 +158,23 @@ impl Node {
         let (routes, link) = (Mutex::default(), Mutex::new(link));
         let draining = AtomicBool::new(switch.drain);
         let (heard, orphans, taking) = (AtomicBool::new(false), AtomicBool::new(false), tokio::sync::Mutex::default());
-        let node = Self { name, pbx, calls_per_second, max_members, tenure, stop, draining, heard, orphans, taking, routes, link, taken, arrivals };
+        let node = Self {
+            name,
+            pbx,
+            calls_per_second,
+            max_members,
+            tenure,
+            stop,
+            draining,
+            heard,
+            orphans,
+            inherited: proof,
+            taking,
+            routes,
+            link,
+            taken,
+            arrivals,
+        };
         (node, Feeds { snapshots, arrivals: arrived })
     }
 

@@ -149,6 +149,9 @@ pub(super) struct Owner {
     unspoken: VecDeque<Command>,
     /// Until then snapshots are not believed: calls were handed over later than they were decided.
     settles_at: Timestamp,
+    /// When what is believed was last proven, if that was before the last snapshot: one that was passed over has shown otherwise,
+    /// or nobody here has heard the legs meanwhile.
+    proof: Option<Timestamp>,
     /// When this task last found that it had slept.
     overslept_at: Option<Timestamp>,
     /// Until when deadlines wait for the switch's picture.
@@ -197,6 +200,7 @@ impl Owner {
             flights: VecDeque::new(),
             unspoken: VecDeque::new(),
             settles_at: Timestamp::MIN,
+            proof: None,
             overslept_at: None,
             held_until: None,
             wake_by: Timestamp::MAX,
@@ -219,6 +223,7 @@ impl Owner {
     /// Takes over a conference after a restart: what the switch did meanwhile is unknown until its snapshot tells.
     pub(super) fn resume(&mut self, now: Timestamp, last_heard: Timestamp) {
         let mut draft = Draft::default();
+        self.proof = Some(last_heard);
         if self.conference.link() == Link::Up {
             self.take(&mut draft, now, Input::LinkLost { last_heard });
         }
@@ -233,6 +238,11 @@ impl Owner {
         let mut draft = Draft::default();
         self.take(&mut draft, now, Input::SwitchGone { last_heard });
         self.submit(draft);
+    }
+
+    /// The switch that it is on.
+    pub(super) fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.node)
     }
 
     /// What ends this task early: the service's stop, or another service node's taking over the switch.
@@ -339,8 +349,13 @@ impl Owner {
             Message::Unplaced(leg) => self.take(draft, now, Input::NeverPlaced { leg }),
             Message::StillWaiting(leg) => self.take(draft, now, Input::StillWaiting { leg }),
             // A call that is not handed over yet is not on the switch, and is not lost for that; the next snapshot comes soon.
-            Message::Snapshot { .. } if now < self.settles_at || self.holds_dials() => {}
+            Message::Snapshot { snapshot, last_proof } if now < self.settles_at || self.holds_dials() => {
+                let gone = |input: &Input| matches!(input, Input::LegGone { .. } | Input::Switch { event: Event::Left { .. } });
+                let differs = reconcile(&self.conference, &snapshot, last_proof, now).iter().any(gone);
+                self.proof = differs.then(|| self.proof.map_or(last_proof, |proof| proof.min(last_proof)));
+            }
             Message::Snapshot { snapshot, last_proof } => {
+                let last_proof = self.proof.take().map_or(last_proof, |proof| proof.min(last_proof));
                 for input in reconcile(&self.conference, &snapshot, last_proof, now) {
                     info!(conference.id = %self.conference.id(), ?input, "the switch differs from what was believed");
                     self.take(draft, now, input);

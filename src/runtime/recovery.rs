@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::unbounded_channel;
 use tracing::{error, info, warn};
 
@@ -39,7 +40,7 @@ impl Runtime {
                 continue;
             }
             let (account, id) = (plan.account, plan.id);
-            match self.resume(plan).await {
+            match self.resume(plan, None).await {
                 Ok(Some((sender, task))) => {
                     info!(conference.id = %id, "conference is taken over from the journal");
                     self.own(account, id, sender, task);
@@ -57,12 +58,12 @@ impl Runtime {
         first.map_or(Ok(()), Err)
     }
 
-    /// A new owner for a conference whose task has broken; `None` when it is over.
-    pub(super) async fn rebuild(&self, conference: ConferenceId) -> Result<Option<Owner>, StorageError> {
+    /// A new owner for a conference whose task has broken when the switch had last been heard at `proof`; `None` when it is over.
+    pub(super) async fn rebuild(&self, conference: ConferenceId, proof: Timestamp) -> Result<Option<Owner>, StorageError> {
         let open = conferences::list_open(&mut *self.inner.shared.pool.get().await?).await?;
         let Some(plan) = open.into_iter().find(|plan| plan.id == conference) else { return Ok(None) };
         let account = plan.account;
-        let Some((sender, task)) = self.resume(plan).await? else { return Ok(None) };
+        let Some((sender, task)) = self.resume(plan, Some(proof)).await? else { return Ok(None) };
         self.owners().insert(conference, (account, sender));
         for node in self.inner.nodes.all() {
             node.ask_sync(node.stop.clone());
@@ -70,12 +71,13 @@ impl Runtime {
         Ok(Some(task))
     }
 
-    async fn resume(&self, plan: conferences::Conference) -> Result<Option<(super::Inbox, Owner)>, StorageError> {
+    /// `proof`: until when an owner here has heard its legs; without one it was another process, or this one's predecessor.
+    async fn resume(&self, plan: conferences::Conference, proof: Option<Timestamp>) -> Result<Option<(super::Inbox, Owner)>, StorageError> {
         let Some(node) = plan.node.as_deref().and_then(|name| self.inner.nodes.by_name(name)) else {
             // Another service node drives it.
             return Ok(None);
         };
-        let (proof, _) = node.heard();
+        let proof = proof.unwrap_or(node.inherited);
         let Some((sender, mut task)) = self.bring_back(plan, node).await? else { return Ok(None) };
         task.resume(clock::now(), proof);
         Ok(Some((sender, task)))

@@ -195,9 +195,11 @@ impl Runtime {
     pub(super) fn own(&self, account: AccountId, conference: ConferenceId, inbox: super::Inbox, task: Owner) {
         self.owners().insert(conference, (account, inbox));
         let runtime = self.clone();
-        let stop = task.stop();
+        let (stop, node) = (task.stop(), task.node());
         self.inner.tasks.spawn(async move {
             let mut ended = tokio::spawn(task.run(stop.clone())).await;
+            // From here on nobody hears its legs, until it is rebuilt.
+            let mut proof = node.heard().0;
             let mut wait = Duration::from_millis(500);
             while !matches!(ended, Ok(Outcome::Over | Outcome::Stopped)) {
                 if let Err(fault) = &ended {
@@ -209,8 +211,11 @@ impl Runtime {
                     () = tokio::time::sleep(wait) => {}
                 }
                 wait = (wait * 2).min(Duration::from_secs(30));
-                match runtime.rebuild(conference).await {
-                    Ok(Some(task)) => ended = tokio::spawn(task.run(stop.clone())).await,
+                match runtime.rebuild(conference, proof).await {
+                    Ok(Some(task)) => {
+                        ended = tokio::spawn(task.run(stop.clone())).await;
+                        proof = node.heard().0;
+                    }
                     Ok(None) => break,
                     Err(fault) => error!(conference.id = %conference, %fault, "the conference cannot be rebuilt yet"),
                 }

@@ -117,3 +117,20 @@ async fn a_conference_that_has_just_begun_and_cannot_be_read_loses_nobody_and_is
     api.until(&user, id, "both are in", |view| view["participants"].as_array().unwrap().iter().all(as_before)).await;
     assert_eq!(api.simulator.legs().len(), 2, "nobody was hung up");
 }
+
+#[tokio::test]
+async fn what_a_conference_that_is_taken_over_late_has_lost_ended_when_its_switch_was_last_heard_before() {
+    let Some((before, user, view)) = left_running().await else { return };
+    let id = view["id"].as_str().unwrap();
+    let mut connection = before.database.connection().await;
+    switch_nodes::note(&mut connection, "pbx1", None, clock::now()).await.unwrap();
+    let heard = switch_nodes::lookup(&mut connection, "pbx1").await.unwrap().unwrap().last_heard_at;
+    spoil(&before, true).await;
+    // On a switch that was started since: what lived then is over. By the time that the conference can be read it is well heard.
+    let api = before.again_with(Desk::default(), Bell::default()).await;
+    until("the switch is heard", async || api.runtime().readiness().await.switches[0].up).await;
+    spoil(&api, false).await;
+    api.until(&user, id, "its end", |view| view["state"] == "ended").await;
+    let ended = legs::list(&mut connection, user.account, id.parse().unwrap()).await.unwrap();
+    assert!(ended.len() == 2 && ended.iter().all(|leg| leg.ended_at == Some(heard)), "{heard} {ended:?}");
+}

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use sklic::conference::Control;
+use sklic::clock;
+use sklic::conference::{Control, NewParticipant};
 use sklic::http::HttpConfig;
+use sklic::ids::{ConferenceId, ParticipantId};
 use sklic::runtime::ControlError;
-use sklic::storage::{Pool, PoolOptions};
+use sklic::storage::{Pool, PoolOptions, legs};
 
 use crate::api::{Api, PASSWORD, from_address, generous};
 use crate::database::Database;
@@ -76,6 +78,35 @@ async fn a_control_that_waits_for_the_database_says_so_and_is_carried_out() {
     });
     healed.await.expect("it heals by itself");
     api.until(&user, id, "the lock", |view| view["locked"] == true).await;
+}
+
+#[tokio::test]
+async fn legs_that_a_switch_loses_while_a_call_waits_for_the_database_ended_when_it_was_last_heard() {
+    let Some((api, proxy)) = behind_proxy().await else { return };
+    let user = api.user("100200").await;
+    let view = api.plan(&user, &["+38659900002"]).await;
+    let (id, bor) = (view["id"].as_str().unwrap(), "+38659900003");
+    let conference: ConferenceId = id.parse().unwrap();
+    api.press(&user, &format!("/api/v1/conferences/{id}/start")).await.expect(202);
+    api.until(&user, id, "both are in", |view| view["participants"].as_array().unwrap().iter().all(|person| person["state"] == "in")).await;
+    let frozen = clock::now();
+    proxy.set(Mode::Freeze);
+    let participant = NewParticipant { id: ParticipantId::fresh(), name: "Bor".into(), phone: bor.into(), email: None, contact: None };
+    let asked = api.runtime().control(user.account, conference, Control::Add { participant }).await;
+    assert!(matches!(asked, Err(ControlError::Queued)), "{asked:?}");
+    // The switch dies, and is back before the call to Bor can be placed.
+    api.simulator.cut_link();
+    let died = clock::now();
+    let is_up = async || api.runtime().readiness().await.switches[0].up;
+    until("its link is lost", async || !is_up().await).await;
+    api.simulator.restart();
+    until("its link is back", is_up).await;
+    proxy.set(Mode::Pass);
+    until("the database is back", async || api.get(&user, &format!("/api/v1/conferences/{id}")).await.status == 200).await;
+    api.until(&user, id, "its end", |view| view["state"] == "ended").await;
+    let all = legs::list(&mut *api.database.connection().await, user.account, conference).await.unwrap();
+    let lost: Vec<_> = all.iter().filter(|leg| leg.number != bor).map(|leg| leg.ended_at.unwrap()).collect();
+    assert!(lost.len() == 2 && lost.iter().all(|at| (frozen..=died).contains(at)), "{frozen} {died} {all:?}");
 }
 
 #[tokio::test]
