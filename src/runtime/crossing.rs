@@ -19,6 +19,8 @@ use crate::storage::{StorageError, conferences, crossings};
 
 /// How soon an answer is looked for that no notice has told of.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How long the taking back of a request may take.
+const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,16 +117,32 @@ impl Runtime {
     async fn await_answer(&self, id: Uuid, to: ServiceNodeId, request: &Request, bell: &Notify, until: Instant) -> Answer {
         let request = serde_json::to_value(request).map_err(|_| ControlError::Internal)?;
         crossings::ask(&mut *self.inner.shared.pool.get().await?, id, to, &request).await?;
-        while Instant::now() < until {
+        if let Ok(answer) = tokio::time::timeout_at(until, self.hear_answer(id, bell)).await {
+            return answer;
+        }
+        // Taken back it is never done, and may be asked again. Else, and in doubt, it is not to be done twice.
+        let withdrawn = async { crossings::withdraw(&mut *self.inner.shared.pool.get().await?, id).await };
+        match tokio::time::timeout(TAKEN_BACK_WITHIN, withdrawn).await {
+            Ok(Ok(true)) => Err(ControlError::Unavailable { what: "conference" }),
+            _ => Err(ControlError::Queued),
+        }
+    }
+
+    /// Waits for an answer, also while the database is away: what was asked may be done all the same.
+    async fn hear_answer(&self, id: Uuid, bell: &Notify) -> Answer {
+        loop {
             tokio::select! {
                 () = bell.notified() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
-            if let Some(answer) = crossings::answer_of(&mut *self.inner.shared.pool.get().await?, id).await? {
-                return serde_json::from_value(answer).unwrap_or(Err(ControlError::Internal));
+            let found = async { crossings::answer_of(&mut *self.inner.shared.pool.get().await?, id).await };
+            match found.await {
+                Ok(Some(answer)) => return serde_json::from_value(answer).unwrap_or(Err(ControlError::Internal)),
+                Ok(None) => {}
+                Err(fault) if fault.is_passing() => debug!(%fault, "whether another service node has answered cannot be looked up now"),
+                Err(fault) => return Err(fault.into()),
             }
         }
-        Err(ControlError::Unavailable { what: "conference" })
     }
 
     /// Does what other processes ask of this one.

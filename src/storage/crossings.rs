@@ -177,6 +177,15 @@ pub async fn answer_of(connection: &mut Connection, id: Uuid) -> StorageResult<O
     Ok(found.and_then(|found| found.answer))
 }
 
+/// Takes a request back; `false` when somebody has taken it already.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn withdraw(connection: &mut Connection, id: Uuid) -> StorageResult<bool> {
+    let untaken = "DELETE FROM crossings WHERE id = $1 AND taken_at IS NULL";
+    Ok(diesel::sql_query(untaken).bind::<SqlUuid, _>(id).execute(connection).await? == 1)
+}
+
 /// Nobody waits for this answer any more.
 ///
 /// # Errors

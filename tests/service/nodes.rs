@@ -9,7 +9,7 @@ use sklic::ids::ServiceNodeId;
 use sklic::runtime::Live;
 use sklic::storage::conferences::{self, Claim};
 use sklic::storage::leases::{self, Fence};
-use sklic::storage::{StorageError, Writer, WriterOptions};
+use sklic::storage::{StorageError, Writer, WriterOptions, crossings};
 use tokio::time::timeout;
 
 use crate::api::{Api, PATIENCE, User};
@@ -125,6 +125,29 @@ async fn either_node_starts_controls_and_shows_a_conference() {
     // Somebody else's conference is found on neither.
     let other = first.user("100300").await;
     second.press(&other, &path(&view, "/end")).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_control_that_waits_at_the_other_node_says_so_and_is_carried_out() {
+    let Some((first, second, user)) = two().await else { return };
+    let view = running(&first, &user, &[ANA]).await;
+    // Nothing is added to a journal now; all else is as ever.
+    let mut held = first.database.connection().await;
+    held.batch_execute("SET idle_in_transaction_session_timeout = 0").await.unwrap();
+    held.batch_execute("BEGIN; LOCK TABLE journal IN SHARE MODE").await.unwrap();
+    let answer = second.press(&user, &path(&view, "/lock")).await;
+    assert_eq!(answer.header("retry-after"), "", "it is not to be sent again");
+    answer.problem(503, "queued");
+    held.batch_execute("COMMIT").await.unwrap();
+    second.until(&user, id(&view), "the lock", |view| view["locked"] == true).await;
+    // What nobody has taken is taken back, once and for all.
+    let (asked, nobody) = (uuid::Uuid::now_v7(), ServiceNodeId::fresh());
+    crossings::ask(&mut held, asked, nobody, &json!({})).await.unwrap();
+    assert!(crossings::withdraw(&mut held, asked).await.unwrap());
+    assert_eq!(crossings::take(&mut held, nobody).await.unwrap().len(), 0);
+    crossings::ask(&mut held, asked, nobody, &json!({})).await.unwrap();
+    assert_eq!(crossings::take(&mut held, nobody).await.unwrap().len(), 1);
+    assert!(!crossings::withdraw(&mut held, asked).await.unwrap());
 }
 
 #[tokio::test]
