@@ -14,8 +14,8 @@ use super::start::spec;
 use super::{ControlError, Runtime};
 use crate::clock;
 use crate::conference::{Conference, Entry, Settings};
-use crate::ids::{AccountId, ConferenceId};
-use crate::storage::{Connection, StorageError, accounts, charges, conferences, journal, participants};
+use crate::ids::{AccountId, ConferenceId, LegId};
+use crate::storage::{Connection, StorageError, accounts, charges, conferences, journal, legs, participants};
 
 impl Runtime {
     /// Gives every conference of this switch that is started and not over its owner. `all`: also those whose start is under way here,
@@ -94,7 +94,7 @@ impl Runtime {
             info!(conference.id = %id, "conference had been claimed and not begun; it is planned again");
             return Ok(None);
         };
-        let Some(conference) = replayed(&mut connection, &plan, entries).await? else { return Ok(None) };
+        let Some(conference) = self.replayed(&mut connection, &plan, entries).await? else { return Ok(None) };
         let Some(account) = accounts::lookup(&mut connection, plan.account).await? else { return Ok(None) };
         let charges = charges::list_of_conference(&mut connection, id).await?;
         drop(connection);
@@ -115,8 +115,80 @@ impl Runtime {
             return Ok(Past { conference: Conference::open(plan.created_at, spec), plan, seq: 0 });
         }
         let seq = entries.last().map_or(0, |entry| entry.seq);
-        let conference = replayed(&mut connection, &plan, entries).await?.ok_or(ControlError::Internal)?;
+        let conference = self.replayed(&mut connection, &plan, entries).await?.ok_or(ControlError::Internal)?;
         Ok(Past { conference, plan, seq })
+    }
+
+    /// The conference of a journal. What cannot be read, and what the rules of this release refuse, is passed over: nothing keeps a conference
+    /// open for ever. Without a readable opening its rows give what it was started with, within the limits of today. `None`, logged, when these
+    /// know no convener.
+    async fn replayed(
+        &self,
+        connection: &mut Connection,
+        plan: &conferences::Conference,
+        journal: Vec<journal::JournalEntry>,
+    ) -> Result<Option<Conference>, StorageError> {
+        let skipped = |seq: i64, why: &dyn std::fmt::Display| {
+            metrics::counter!("sklic_journal_entries_skipped_total").increment(1);
+            error!(conference.id = %plan.id, journal.seq = seq, %why, "an entry of the journal is passed over; look at it with `sklic replay`");
+        };
+        let mut opening = None;
+        let mut places = Vec::with_capacity(journal.len());
+        let mut entries = Vec::with_capacity(journal.len());
+        for line in journal {
+            let entry = match serde_json::from_value::<Entry>(line.entry) {
+                Ok(entry @ Entry::Open { .. }) if opening.is_none() => {
+                    opening = Some((line.at, Some(entry)));
+                    continue;
+                }
+                Ok(Entry::Open { .. }) => {
+                    skipped(line.seq, &"it opens the conference a second time");
+                    None
+                }
+                Ok(entry) => Some(entry),
+                Err(fault) => {
+                    skipped(line.seq, &fault);
+                    None
+                }
+            };
+            places.push(line.seq);
+            entries.push((line.at, entry));
+        }
+        let opening = match opening {
+            Some(opening) => opening,
+            None => {
+                let people = participants::list(connection, plan.account, plan.id).await?;
+                let Some(spec) = spec(plan, people, self.settings_of(connection, plan).await?) else {
+                    error!(conference.id = %plan.id, "the journal does not say what the conference was started with, and its rows know no convener");
+                    return Ok(None);
+                };
+                (plan.started_at.unwrap_or(plan.created_at), Some(Entry::Open { spec: Box::new(spec) }))
+            }
+        };
+        let whole = entries.iter().all(|(_, entry)| entry.is_some());
+        let lines: Vec<_> = std::iter::once(opening).chain(entries).collect();
+        let replay = |lines: Vec<(Timestamp, Option<Entry>)>, queued: &[Timestamp]| {
+            let mut refused = Vec::new();
+            let replayed = Conference::replay_past(lines, queued, |place, refusal| refused.push((place, refusal.clone())));
+            (replayed, refused)
+        };
+        let (mut replayed, mut refused) = replay(lines.clone(), &[]);
+        if !whole || !refused.is_empty() {
+            // What is passed over may have lined up legs: their rows say which.
+            (replayed, refused) = replay(lines, &queued(connection, plan.id).await?);
+        }
+        for (place, refusal) in refused {
+            skipped(places.get(place - 2).copied().unwrap_or_default(), &refusal);
+        }
+        Ok(replayed.inspect_err(|fault| error!(conference.id = %plan.id, %fault, "the journal does not replay")).ok())
+    }
+
+    /// The settings with which a conference on its switch would be started now.
+    async fn settings_of(&self, connection: &mut Connection, plan: &conferences::Conference) -> Result<Settings, StorageError> {
+        let account = accounts::lookup(connection, plan.account).await?;
+        let switch = plan.node.as_deref().and_then(|name| self.inner.membership.switch(name));
+        let calls_per_second = switch.map_or(1, |switch| switch.calls_per_second);
+        Ok(account.map(|account| self.settings(plan, &account, calls_per_second)).unwrap_or_default())
     }
 }
 
@@ -128,40 +200,8 @@ pub(super) struct Past {
     pub(super) seq: i64,
 }
 
-/// The conference of a journal. What cannot be read, and what the rules of this release refuse, is passed over: nothing keeps a conference open
-/// for ever. Without a readable opening its rows give what it was started with. `None`, logged, when these know no convener.
-async fn replayed(
-    connection: &mut Connection,
-    plan: &conferences::Conference,
-    journal: Vec<journal::JournalEntry>,
-) -> Result<Option<Conference>, StorageError> {
-    let skipped = |seq: i64, why: &dyn std::fmt::Display| {
-        metrics::counter!("sklic_journal_entries_skipped_total").increment(1);
-        error!(conference.id = %plan.id, journal.seq = seq, %why, "an entry of the journal is passed over; look at it with `sklic replay`");
-    };
-    let mut opening = None;
-    let mut entries = Vec::with_capacity(journal.len());
-    for line in journal {
-        match serde_json::from_value::<Entry>(line.entry) {
-            Ok(entry @ Entry::Open { .. }) if opening.is_none() => opening = Some((line.at, entry)),
-            Ok(Entry::Open { .. }) => skipped(line.seq, &"it opens the conference a second time"),
-            Ok(entry) => entries.push((line.seq, line.at, entry)),
-            Err(fault) => skipped(line.seq, &fault),
-        }
-    }
-    let opening = match opening {
-        Some(opening) => opening,
-        None => {
-            let people = participants::list(connection, plan.account, plan.id).await?;
-            let Some(spec) = spec(plan, people, Settings::default()) else {
-                error!(conference.id = %plan.id, "the journal does not say what the conference was started with, and its rows know no convener");
-                return Ok(None);
-            };
-            (plan.started_at.unwrap_or(plan.created_at), Entry::Open { spec: Box::new(spec) })
-        }
-    };
-    let places: Vec<i64> = entries.iter().map(|(seq, ..)| *seq).collect();
-    let lines = std::iter::once(opening).chain(entries.into_iter().map(|(_, at, entry)| (at, entry)));
-    let replayed = Conference::replay_past(lines, |place, refusal| skipped(places.get(place - 2).copied().unwrap_or_default(), refusal));
-    Ok(replayed.inspect_err(|fault| error!(conference.id = %plan.id, %fault, "the journal does not replay")).ok())
+/// When the legs of a conference that have rows were lined up, by their numbers; callers have none.
+async fn queued(connection: &mut Connection, conference: ConferenceId) -> Result<Vec<Timestamp>, StorageError> {
+    let rows = legs::list_queued(connection, conference).await?;
+    Ok((0..).map_while(|number| rows.get(&LegId::derive(conference, number)).copied()).collect())
 }

@@ -175,7 +175,8 @@ impl Runtime {
         conferences::unclaim(&mut *self.inner.shared.pool.get().await?, conference, Some(claimed)).await
     }
 
-    fn settings(&self, plan: &conferences::Conference, account: &accounts::Account, calls_per_second: u32) -> Settings {
+    /// The settings with which a conference of this account is started on a switch with this pace.
+    pub(super) fn settings(&self, plan: &conferences::Conference, account: &accounts::Account, calls_per_second: u32) -> Settings {
         let wishes: Wishes = serde_json::from_value(plan.settings.clone()).unwrap_or_default();
         let language: Language = account.language.parse().unwrap_or_default();
         let rules = self.inner.rules.conference.settings(language, calls_per_second);

@@ -1,6 +1,6 @@
 //! Legs: telephone connections, and the attempts at one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel::upsert::excluded;
@@ -93,6 +93,16 @@ pub async fn list(connection: &mut Connection, account: AccountId, conference: C
         .order((legs::queued_at, legs::id))
         .select(Leg::as_select());
     Ok(found.load(connection).await?)
+}
+
+/// When each leg of a conference was lined up. Crosses accounts: for the service itself.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn list_queued(connection: &mut Connection, conference: ConferenceId) -> StorageResult<HashMap<LegId, Timestamp>> {
+    let found = legs::table.filter(legs::conference.eq(conference)).select((legs::id, legs::queued_at));
+    let found: Vec<(LegId, jiff_diesel::Timestamp)> = found.load(connection).await?;
+    Ok(found.into_iter().map(|(leg, queued_at)| (leg, queued_at.to_jiff())).collect())
 }
 
 /// Of these legs those whose number no convener is shown: the caller keeps it private, or it was erased.

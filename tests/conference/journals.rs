@@ -6,8 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use sklic::conference::{Conference, ConferenceHead, Effect, Leg};
+use sklic::conference::{Conference, ConferenceHead, Control, Effect, Entry, Input, Leg};
+use sklic::ids::LegId;
 
 use crate::world::{Line, read_journal, write_journal};
 
@@ -87,4 +89,29 @@ fn what_is_no_journal_is_refused() {
     assert!(spoilt(&[lines[0], "{\"seq\":2}"]).contains("line 2"));
     assert!(spoilt(&[lines[0], &lines[0].replace("\"seq\":1", "\"seq\":2")]).contains('2'));
     assert!(spoilt(&[lines[0], &lines[1].replace("\"start\"", "\"stop\"")]).contains("line 2"));
+}
+
+/// What cannot be read may have lined up legs: those of the other entries keep their numbers, and no number is given twice.
+#[test]
+fn a_gap_in_a_journal_moves_no_leg() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conference/journals/board_meeting.jsonl");
+    let mut lines = read_journal(&std::fs::read_to_string(file).unwrap()).unwrap();
+    // To where Fani is in, who was added after Bor was called again.
+    lines.truncate(34);
+    let (whole, _) = tell(&lines).unwrap();
+    let leg = |number| LegId::derive(whole.id(), number);
+    let queued: Vec<Timestamp> = (0..).map_while(|number| whole.leg(leg(number)).map(|leg| leg.queued_at)).collect();
+    assert_eq!(queued.len(), 8);
+    let (bor, fani) = (whole.leg(leg(6)).unwrap().participant, whole.leg(leg(7)).unwrap().participant);
+    let call = |line: &Line| matches!(line.entry, Entry::Input { input: Input::Control { control: Control::Call { .. } } });
+    let mut entries: Vec<_> = lines.iter().map(|line| (line.at, (!call(line)).then(|| line.entry.clone()))).collect();
+    let mut past = Conference::replay_past(entries.clone(), &queued, |_, _| {}).unwrap();
+    assert_eq!(past.live_leg(fani).map(|leg| leg.id), Some(leg(7)));
+    let (now, input) = (lines[33].at, Input::Control { control: Control::Call { participant: bor, number: None } });
+    past.handle(now, input.clone()).unwrap();
+    assert_eq!(past.live_leg(bor).map(|leg| leg.id), Some(leg(8)));
+    // The next replay comes to the same.
+    entries.push((now, Some(Entry::Input { input })));
+    let again = Conference::replay_past(entries, &[queued, vec![now]].concat(), |_, _| {}).unwrap();
+    assert_eq!(again.live_leg(bor).map(|leg| leg.id), Some(leg(8)));
 }

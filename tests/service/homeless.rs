@@ -5,7 +5,10 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection as _;
 use serde_json::Value;
 use sklic::clock;
+use sklic::conference::{Control, NewParticipant, Refusal};
 use sklic::delivery::{Bell, Desk};
+use sklic::ids::ParticipantId;
+use sklic::runtime::ControlError;
 use sklic::storage::leases;
 use sklic::storage::{legs, switch_nodes};
 
@@ -133,4 +136,48 @@ async fn what_a_conference_that_is_taken_over_late_has_lost_ended_when_its_switc
     api.until(&user, id, "its end", |view| view["state"] == "ended").await;
     let ended = legs::list(&mut connection, user.account, id.parse().unwrap()).await.unwrap();
     assert!(ended.len() == 2 && ended.iter().all(|leg| leg.ended_at == Some(heard)), "{heard} {ended:?}");
+}
+
+#[tokio::test]
+async fn an_opening_that_cannot_be_read_lifts_no_limit() {
+    let Some((before, user, view)) = left_running().await else { return };
+    let id = view["id"].as_str().unwrap().parse().unwrap();
+    let spoil = "UPDATE journal SET entry = '{\"entry\":\"of another release\"}' WHERE seq = 1";
+    before.database.connection().await.batch_execute(spoil).await.unwrap();
+    let api = before.beside("second").await;
+    let participant = NewParticipant { id: ParticipantId::fresh(), name: "Bor".into(), phone: "+442071838750".into(), email: None, contact: None };
+    let asked = api.runtime().control(user.account, id, Control::Add { participant }).await;
+    assert!(matches!(asked, Err(ControlError::Refused(Refusal::NumberNotAllowed))), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_the_journal_does_not_tell_of_any_more_keeps_its_leg() {
+    let Some(before) = Api::fresh().await else { return };
+    let user = before.user("100200").await;
+    let view = before.plan(&user, &[ANA]).await;
+    let id = view["id"].as_str().unwrap();
+    let all_are = |state: &'static str| move |view: &Value| view["participants"][1]["state"] == state && view["participants"][0]["state"] == "in";
+    before.press(&user, &format!("/api/v1/conferences/{id}/start")).await.expect(202);
+    before.until(&user, id, "both are in", all_are("in")).await;
+    let call = format!("/api/v1/conferences/{id}/participants/{}/call", view["participants"][1]["id"].as_str().unwrap());
+    before.simulator.hang_up(before.simulator_leg(&user, &view, ANA).await);
+    before.until(&user, id, "Ana has left", all_are("left")).await;
+    before.press(&user, &call).await.expect(202);
+    before.until(&user, id, "Ana is in again", all_are("in")).await;
+    before.simulator.hang_up(before.simulator_leg(&user, &view, ANA).await);
+    before.until(&user, id, "Ana has left again", all_are("left")).await;
+    before.close().await;
+    let spoil = "UPDATE journal SET entry = '{\"entry\":\"of another release\"}' WHERE entry -> 'control' ->> 'control' = 'call'";
+    let mut connection = before.database.connection().await;
+    connection.batch_execute(spoil).await.unwrap();
+    let second = before.beside("second").await;
+    second.press(&user, &call).await.expect(202);
+    second.until(&user, id, "Ana is in once more", all_are("in")).await;
+    second.close().await;
+    // Nor is what was counted on taken for something else at the next start.
+    let third = before.beside("third").await;
+    third.until(&user, id, "Ana is in as before", all_are("in")).await;
+    let found = legs::list(&mut connection, user.account, id.parse().unwrap()).await.unwrap();
+    assert_eq!(found.iter().filter(|leg| leg.number == ANA && leg.ended_at.is_some()).count(), 2, "{found:?}");
+    assert_eq!(found.len(), 4, "one of the convener's, and each call to Ana: {found:?}");
 }
