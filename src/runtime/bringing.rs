@@ -34,6 +34,14 @@ pub(super) enum Place {
     There(String),
 }
 
+/// One who was sent to another switch.
+pub(super) struct Brought {
+    pass: PassId,
+    to: String,
+    /// His own switch has not said that it has sent him.
+    in_doubt: bool,
+}
+
 /// When a caller who was answered `here` had been answered `earlier` at his first switch, by the clock of this one.
 fn first_answer(here: Timestamp, earlier: SignedDuration) -> Timestamp {
     // To the microsecond, which is what the journal keeps.
@@ -98,10 +106,12 @@ impl Runtime {
     }
 
     /// He has been brought: waits until his call is over. When the switch lost it without a word, the other end is ended.
-    pub(super) async fn see_off(&self, (pass, to): (PassId, String), mut inbox: UnboundedReceiver<Message>) {
+    pub(super) async fn see_off(&self, Brought { pass, to, in_doubt }: Brought, mut inbox: UnboundedReceiver<Message>) {
         loop {
             match inbox.recv().await {
                 None | Some(Message::Event(Event::Ended { .. })) => return,
+                // He was never sent, and is still in our hands: the next snapshot has him received anew.
+                Some(Message::CallerHeld) if in_doubt => return,
                 Some(Message::CallerGone) => break,
                 Some(_) => {}
             }
@@ -128,7 +138,8 @@ impl Guest {
         })
     }
 
-    /// Has him brought to another switch. `None`: he is on his way.
+    /// Has him brought to another switch. `None`: he is on his way. While his own switch cannot be told so, that is a passing fault like
+    /// the database's: whoever waits goes on waiting.
     pub(super) async fn bring(
         &mut self,
         to: &str,
@@ -148,6 +159,10 @@ impl Guest {
         if self.runtime.inner.nodes.by_name(to).is_some_and(|node| !node.can_hold(1)) {
             return refused(Phrase::Full);
         }
+        let unlinked = || StorageError::unavailable("the link to the caller's own switch is lost");
+        if !self.node.is_ready() {
+            return Err(unlinked());
+        }
         let id = PassId::drawn();
         let (conference, contact) = errand.unzip();
         let caller = Caller { pass: None, answered_at: comparable(self.caller.answered_at, by_our_clock(self.answered)), ..self.caller.clone() };
@@ -156,19 +171,21 @@ impl Guest {
         let (leg, language) = (self.caller.leg, self.access.language);
         // A form of the access number in the configuration: plain digits.
         let number = self.caller.dialled.clone();
-        match self.node.execute(Command::Bring(Bring { leg, to: address, number, pass: id, language })).await {
+        let sent = self.node.execute(Command::Bring(Bring { leg, to: address, number, pass: id, language })).await;
+        match &sent {
             Ok(()) => {
                 info!(switch.name = %self.node.name, leg.id = %leg, to, "a caller is brought to the switch of his conference");
                 metrics::counter!("sklic_callers_total", "result" => "brought").increment(1);
             }
-            // He has hung up, or will be found again in the snapshot.
-            Err(CommandFailure::Gone | CommandFailure::NoLink | CommandFailure::NoReply) => {}
+            Err(CommandFailure::NoLink) => return Err(unlinked()),
+            // He has hung up, or the next snapshot tells whether he was sent.
+            Err(CommandFailure::Gone | CommandFailure::NoReply) => {}
             Err(failure) => {
                 warn!(switch.name = %self.node.name, leg.id = %leg, %failure, "a caller cannot be brought to another switch: look at dial_switch in [[pbx]]");
                 return refused(Phrase::Apology);
             }
         }
-        self.brought = Some((id, to.to_owned()));
+        self.brought = Some(Brought { pass: id, to: to.to_owned(), in_doubt: sent.is_err() });
         Ok(None)
     }
 

@@ -76,6 +76,7 @@ impl Guest {
             Ok(Some("calling_convener" | "running")) => match self.hand_over(waiting.account, waiting.conference, waiting.contact).await {
                 Ok(None) => return Next::Gone,
                 Ok(Some(input)) => input,
+                // The same, or the link to his switch is lost.
                 Err(_) => return Next::Stays,
             },
             Ok(_) => Input::Refused(Phrase::NoConference),

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::Runtime;
+use super::bringing::Brought;
 use super::node::{Arrival, Node};
 use super::owner::Message;
 use crate::clock;
 use crate::config::{AccessNumber, NoIdentity};
-use crate::ids::{AccountId, LegId, PassId};
+use crate::ids::{AccountId, LegId};
 use crate::pbx::{Caller, Command, CommandFailure, Event, Keys, Language, Phrase};
 use crate::reception::{Dialogue, Effect, Found, Identity, Input, Rules, Subject, access_number, identify, number_dialled};
 use crate::storage::dial_in::{self, Waiting};
@@ -41,8 +42,8 @@ pub(super) struct Guest {
     pub(super) waiting: Option<(Waiting, Instant)>,
     /// Another switch has sent him, with a pass.
     pub(super) came_with_pass: bool,
-    /// He was sent to another switch, with this pass.
-    pub(super) brought: Option<(PassId, String)>,
+    /// He was sent to another switch.
+    pub(super) brought: Option<Brought>,
 }
 
 /// What became of a step.
@@ -252,7 +253,7 @@ impl Guest {
     }
 
     pub(super) fn unavailable(&self, fault: &StorageError) -> Input {
-        error!(leg.id = %self.caller.leg, %fault, "a caller is sent away, for the database does not answer");
+        error!(leg.id = %self.caller.leg, fault = fault as &dyn std::error::Error, "a caller is sent away, for the database or his switch does not answer");
         Input::Refused(Phrase::Apology)
     }
 

@@ -109,6 +109,24 @@ async fn a_switch_that_dies_leaves_nobody_on_the_other() {
 }
 
 #[tokio::test]
+async fn who_waits_at_a_switch_whose_link_is_lost_is_brought_when_it_is_back() {
+    let Some(api) = Api::with_switches(&[100, 400]).await else { return };
+    let user = api.user("100200").await;
+    // She is busy when she is called: she comes in by her own call or not at all.
+    let ana = api.post(&user, "/api/v1/contacts", serde_json::json!({"name": "Ana", "phone": "+38659900486"})).await.expect(201);
+    let conference = planned(&api, &user, "Sestanek", &[ana["id"].as_str().unwrap()]).await;
+    let first = dials(&api, "013099396", "+38659900001", &[ana["code"].as_str().unwrap()]);
+    hears(&api, first, Phrase::Waiting).await;
+    api.simulator.cut_link();
+    started(&api, &user, &conference).await;
+    person(&api, &user, &conference, "Ana", "busy").await;
+    api.simulator.restore_link();
+    let ana = person(&api, &user, &conference, "Ana", "in").await;
+    assert_eq!(ana["way_of_entry"], "national", "{ana}");
+    assert_eq!((legs(&api.simulators[0], 1).await, legs(&api.simulators[1], 2).await.len()), (vec![first], 2));
+}
+
+#[tokio::test]
 async fn a_switch_that_cannot_be_called_gets_nobody() {
     let Some(api) = Api::with_switches(&[100, 400]).await else { return };
     let user = api.user("100200").await;
