@@ -252,7 +252,6 @@ impl Conference {
         self.requests.remove(&ControlKind::Lock);
         self.requests.remove(&ControlKind::Unlock);
         self.requests.insert(control, Request { control, state: self.requested(now) });
-        self.lock_at = Some(now);
         out.head = true;
         out.commands.push(Command::Lock { room: self.spec.room, locked });
         Ok(())

@@ -394,6 +394,7 @@ impl Conference {
             return;
         }
         self.link = Link::Unknown { last_heard };
+        self.lock_at = None;
         // What was asked for and not confirmed is in doubt now.
         self.fail_requests(now, true, "no_link", out);
         out.head = true;

@@ -9,7 +9,7 @@ use crate::pbx::{Event, Evidence, LegSnapshot, LegSnapshotPhase, Snapshot};
 /// A leg heard of within this time is left alone while the link is up: its events may have overtaken the snapshot.
 /// After a gap only a call that was just handed over is, for the switch may not hold it yet.
 const FRESH: SignedDuration = SignedDuration::from_secs(3);
-/// A lock asked for or told within this time is left alone while the link is up: the lists of a snapshot may take as long.
+/// A lock that was told within this time, and since the last gap, is left alone: the lists of a snapshot may take as long.
 const LOCK_SETTLES: SignedDuration = SignedDuration::from_secs(10);
 /// An event may be this much younger than a snapshot; one that seems younger still comes from a clock that was set back.
 const OVERTAKES: SignedDuration = SignedDuration::from_secs(30);
@@ -43,7 +43,7 @@ pub fn reconcile(conference: &Conference, snapshot: &Snapshot, last_proof: Times
     let room = conference.spec().room;
     if let (Phase::Running { .. }, Some(locked)) = (conference.phase(), snapshot.rooms.get(&room))
         && *locked != conference.locked
-        && !(conference.link() == Link::Up && conference.lock_at.is_some_and(|at| at <= now && now < at + LOCK_SETTLES))
+        && !conference.lock_at.is_some_and(|at| at <= now && now < at + LOCK_SETTLES)
     {
         inputs.push(Input::Switch { event: Event::Locked { room, locked: *locked } });
     }

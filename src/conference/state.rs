@@ -502,7 +502,7 @@ pub struct Conference {
     pub(super) queue_at: Timestamp,
     pub(super) all_muted: bool,
     pub(super) locked: bool,
-    /// When that was last asked for or told.
+    /// When that was last told, if the link has been up since.
     pub(super) lock_at: Option<Timestamp>,
     pub(super) requests: BTreeMap<ControlKind, Request>,
     pub(super) link: Link,

@@ -160,7 +160,7 @@ impl Guest {
             return refused(Phrase::Full);
         }
         let unlinked = || StorageError::unavailable("the link to the caller's own switch is lost");
-        if !self.node.is_ready() {
+        if !self.node.is_linked() {
             return Err(unlinked());
         }
         let id = PassId::drawn();

@@ -121,9 +121,16 @@ impl Runtime {
             return answer;
         }
         // Taken back it is never done, and may be asked again. Else, and in doubt, it is not to be done twice.
-        let withdrawn = async { crossings::withdraw(&mut *self.inner.shared.pool.get().await?, id).await };
-        match tokio::time::timeout(TAKEN_BACK_WITHIN, withdrawn).await {
-            Ok(Ok(true)) => Err(ControlError::Unavailable { what: "conference" }),
+        let settled = async {
+            let mut connection = self.inner.shared.pool.get().await?;
+            if crossings::withdraw(&mut connection, id).await? {
+                return Ok(Some(Err(ControlError::Unavailable { what: "conference" })));
+            }
+            let answer = crossings::answer_of(&mut connection, id).await?;
+            Ok::<_, StorageError>(answer.map(|answer| serde_json::from_value(answer).unwrap_or(Err(ControlError::Internal))))
+        };
+        match tokio::time::timeout(TAKEN_BACK_WITHIN, settled).await {
+            Ok(Ok(Some(answer))) => answer,
             _ => Err(ControlError::Queued),
         }
     }

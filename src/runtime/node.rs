@@ -238,6 +238,11 @@ impl Node {
         link.connected && link.synced
     }
 
+    /// The link is up, whether or not the switch has told yet what it holds.
+    pub(super) fn is_linked(&self) -> bool {
+        self.link().connected
+    }
+
     /// How long this process has tried in vain to reach the switch; nothing while it is still being taken over.
     pub(super) fn unreached_for(&self) -> Duration {
         if self.is_heard() { self.link().down_for(Instant::now()) } else { Duration::ZERO }

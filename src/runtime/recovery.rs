@@ -36,7 +36,14 @@ impl Runtime {
         for plan in open.into_iter().filter(|plan| plan.node.as_deref() == Some(&node.name)) {
             // Looked at before the owners: a start ends only when its conference has one, or is given back.
             let begins = !all && self.inner.starting.lock().unwrap_or_else(PoisonError::into_inner).contains(&plan.id);
-            if begins || node.stop.is_cancelled() || self.owners().contains_key(&plan.id) {
+            if begins || node.stop.is_cancelled() {
+                continue;
+            }
+            if self.owners().contains_key(&plan.id) {
+                // A task of an earlier tenure still writes: until it has ended its legs are nobody's here, and yet no strays.
+                if !node.holds(plan.id) {
+                    first.get_or_insert_with(|| StorageError::unavailable("the conference's former task still writes"));
+                }
                 continue;
             }
             let (account, id) = (plan.account, plan.id);

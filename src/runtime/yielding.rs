@@ -27,6 +27,8 @@ const UNEVEN_FOR: Duration = Duration::from_secs(30);
 const LANDED_WITHIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether they have landed.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long the move of a lease may take: more than a statement may run.
+const MOVED_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long an owner may be without its link before it yields: a small part of the patience with a lost switch, so that its conferences outlive it.
 fn patience(link_patience_seconds: u32) -> Duration {
@@ -171,7 +173,8 @@ impl Runtime {
         };
         // What is later than this is refused, and the next owner decides it anew.
         let _ = tokio::time::timeout(LANDED_WITHIN, landed).await;
-        match self.move_lease(&node, &fence, to).await {
+        let moved = tokio::time::timeout(MOVED_WITHIN, self.move_lease(&node, &fence, to)).await;
+        match moved.unwrap_or_else(|late| Err(StorageError::unavailable(late))) {
             Ok(true) => {
                 metrics::counter!("sklic_switches_handed_over_total", "switch" => node.name.clone()).increment(1);
                 Ok(())

@@ -378,6 +378,10 @@ impl Actor {
     /// Places the next call if its time has come.
     fn dial_next(&mut self, client: &mut Client, work: &mut Work, now: Instant) {
         let Some((dial, answer)) = self.lane.pop(now) else { return };
+        if self.legs.get(dial.leg).is_some() {
+            // As in `execute`: its channel came while this waited.
+            return drop(answer.send(Ok(())));
+        }
         let action = match actions::originate(&self.config, &dial, self.now().as_second()) {
             Ok(action) => action,
             Err(error) => return drop(answer.send(Err(unsafe_field(error)))),

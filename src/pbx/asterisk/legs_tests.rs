@@ -78,7 +78,7 @@ fn without_the_response_the_far_ends_own_word_counts() {
 }
 
 #[test]
-fn a_failure_without_a_channel_is_the_end_after_a_second() {
+fn a_failure_without_a_channel_is_the_end_after_a_while() {
     let (mut legs, events) = play(&[FAILED]);
     assert!(events.is_empty());
     let due = legs.due().expect("a verdict is held");
@@ -103,6 +103,23 @@ fn a_success_that_overtakes_its_channel_ends_nothing() {
     assert_eq!(legs.expire(later, at(9)), []);
     let end = legs.take(told(hung_up(16, None)), later, at(9)).0;
     assert!(matches!(end[..], [Event::Left { .. }, Event::Ended { cause: EndCause { q850: Some(16), .. }, .. }]), "{end:?}");
+}
+
+#[test]
+fn a_call_that_is_answered_outlives_the_failure_of_its_double() {
+    // Placed again while its channel was late: the switch refuses the second one, and the first is answered.
+    for living in [vec![What::Answered], vec![What::Answered, What::Joined { room: ROOM, muted: false }]] {
+        let script: Vec<What> = [FAILED, What::Created].into_iter().chain(living).collect();
+        let (mut legs, _) = play(&script);
+        assert_eq!(legs.expire(Instant::now() + CHANNEL_END_WITHIN * 2, at(9)), []);
+        assert_eq!(legs.take(told(FAILED), Instant::now(), at(9)).0, []);
+        assert_eq!(legs.due(), None);
+    }
+    // One that has ended may be asked for again.
+    let (mut legs, _) = play(&[What::Created, What::Answered, hung_up(16, None)]);
+    assert!(legs.has_ended(leg()));
+    legs.ask(leg(), ROOM, Instant::now());
+    assert!(!legs.has_ended(leg()));
 }
 
 #[test]

@@ -128,6 +128,9 @@ impl Owner {
     }
 
     pub(super) fn say_unspoken(&mut self) {
+        if self.unspoken.iter().any(is_dial) {
+            self.settles_at = clock::now() + SETTLING;
+        }
         for command in std::mem::take(&mut self.unspoken) {
             self.say(command);
         }
