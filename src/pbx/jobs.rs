@@ -14,8 +14,16 @@ use crate::ids::{LegId, Room};
 /// The longest pause between two attempts to reach a switch.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long the login of a process that only tries a switch may take.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long the end of a caller who was never let in is kept on a switch: no service was away for so long and still wants to know.
 pub const CALLERS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// Whether this login succeeds soon; its session is dropped.
+pub async fn reached<Session, Fault>(login: impl Future<Output = Result<Session, Fault>>) -> bool {
+    tokio::time::timeout(REACHED_WITHIN, login).await.is_ok_and(|made| made.is_ok())
+}
 
 /// Where the answer to a job goes.
 pub type Answer<T> = oneshot::Sender<Result<T, CommandFailure>>;

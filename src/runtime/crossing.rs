@@ -37,6 +37,11 @@ pub(super) enum Request {
 /// What is answered; the picture is in the journal.
 pub(super) type Answer = Result<(), ControlError>;
 
+/// Reads it as another service node has written it.
+fn read(answer: serde_json::Value) -> Answer {
+    serde_json::from_value(answer).unwrap_or(Err(ControlError::Internal))
+}
+
 /// Who waits for which answer.
 #[derive(Default)]
 pub(super) struct Waiting(Mutex<HashMap<Uuid, Arc<Notify>>>);
@@ -127,7 +132,7 @@ impl Runtime {
                 return Ok(Some(Err(ControlError::Unavailable { what: "conference" })));
             }
             let answer = crossings::answer_of(&mut connection, id).await?;
-            Ok::<_, StorageError>(answer.map(|answer| serde_json::from_value(answer).unwrap_or(Err(ControlError::Internal))))
+            Ok::<_, StorageError>(answer.map(read))
         };
         match tokio::time::timeout(TAKEN_BACK_WITHIN, settled).await {
             Ok(Ok(Some(answer))) => answer,
@@ -144,7 +149,7 @@ impl Runtime {
             }
             let found = async { crossings::answer_of(&mut *self.inner.shared.pool.get().await?, id).await };
             match found.await {
-                Ok(Some(answer)) => return serde_json::from_value(answer).unwrap_or(Err(ControlError::Internal)),
+                Ok(Some(answer)) => return read(answer),
                 Ok(None) => {}
                 Err(fault) if fault.is_passing() => debug!(%fault, "whether another service node has answered cannot be looked up now"),
                 Err(fault) => return Err(fault.into()),

@@ -14,7 +14,7 @@ use super::owner::Message;
 use super::reception::{Guest, Next};
 use super::start::Opening;
 use crate::clock;
-use crate::conference::{NewCaller, NewParticipant, Refusal};
+use crate::conference::{ConferenceView, NewCaller, NewParticipant, Refusal};
 use crate::ids::{AccountId, ConferenceId, ContactId, ParticipantId};
 use crate::pbx::Phrase;
 use crate::reception::Input;
@@ -27,6 +27,14 @@ const OPEN_AFTER: SignedDuration = SignedDuration::from_hours(4);
 const DECIDES_WITHIN: Duration = Duration::from_secs(30);
 /// A conference that is planned for no time takes callers for so long after it was made.
 const DRAFT_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether a conference has taken a caller: what waits for the database is decided, and goes out once it is written.
+fn taken(answer: Result<ConferenceView, ControlError>) -> Result<(), ControlError> {
+    match answer {
+        Ok(_) | Err(ControlError::Queued) => Ok(()),
+        Err(fault) => Err(fault),
+    }
+}
 
 impl Guest {
     async fn open_conferences(&self, account: AccountId, contact: Option<ContactId>) -> Result<Vec<Open>, StorageError> {
@@ -157,11 +165,7 @@ impl Guest {
         if !sent {
             return Err(ControlError::NotFound);
         }
-        match super::await_reply_within(DECIDES_WITHIN, answer).await {
-            // It is decided and goes out once it is written: he is the conference's.
-            Ok(_) | Err(ControlError::Queued) => Ok(()),
-            Err(fault) => Err(fault),
-        }
+        taken(super::await_reply_within(DECIDES_WITHIN, answer).await)
     }
 
     /// The convener comes into his conference, or starts the planned one, or one without a plan.
@@ -242,11 +246,7 @@ impl Guest {
     }
 
     async fn start(&self, account: AccountId, conference: ConferenceId, caller: NewCaller) -> Result<(), ControlError> {
-        match self.runtime.start_with(account, conference, Opening::Phone(Box::new(caller), Arc::clone(&self.node))).await {
-            // As above.
-            Ok(_) | Err(ControlError::Queued) => Ok(()),
-            Err(fault) => Err(fault),
-        }
+        taken(self.runtime.start_with(account, conference, Opening::Phone(Box::new(caller), Arc::clone(&self.node))).await)
     }
 
     fn not_started(&self, fault: &ControlError) -> Input {

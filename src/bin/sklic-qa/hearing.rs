@@ -53,6 +53,11 @@ fn goertzel(look: &[i16], hertz: u32) -> (f64, f64) {
 ///
 /// A voice has pitches too, but it glides and swells: only what stays as loud as it is counts as a tone.
 pub fn tone(samples: &[i16], hertz: u32) -> Vec<Stretch> {
+    stretches(samples, hertz, 60)
+}
+
+/// The same, where gaps below so many milliseconds do not break a stretch.
+fn stretches(samples: &[i16], hertz: u32, gap_ms: usize) -> Vec<Stretch> {
     let mut found: Vec<(Stretch, Vec<f64>)> = Vec::new();
     let mut at = 0;
     while at + LOOK <= samples.len() {
@@ -61,7 +66,7 @@ pub fn tone(samples: &[i16], hertz: u32) -> Vec<Stretch> {
             // A look answers for its middle, so that a stretch is not longer than the tone.
             let (start, end) = (at + LOOK / 2 - STEP / 2, at + LOOK / 2 + STEP / 2);
             match found.last_mut() {
-                Some((last, amplitudes)) if start <= last.end + RATE * 60 / 1000 => {
+                Some((last, amplitudes)) if start <= last.end + RATE * gap_ms / 1000 => {
                     last.end = end;
                     amplitudes.push(amplitude);
                 }
@@ -94,10 +99,15 @@ fn is_steady(amplitudes: &[f64]) -> bool {
 
 /// The stretches of a beep: a tone that lasts about as long as the beep does, not a long tone of the same pitch.
 ///
-/// One's own beep may be followed at once by that of who came just before, or by its rest: then it is one stretch.
+/// One's own beep may be followed at once by the rest of that of who came just before: a gap that is none for a lost packet parts the two.
 pub fn beep(samples: &[i16]) -> Vec<Stretch> {
+    let fits = |stretch: &Stretch| (BEEP_MS - 100..=BEEP_MS + 100).contains(&stretch.ms());
     let mut found = tone(samples, BEEP_HERTZ);
-    found.retain(|stretch| (BEEP_MS - 100..=2 * BEEP_MS + 100).contains(&stretch.ms()));
+    found.retain(fits);
+    let mut parted = stretches(samples, BEEP_HERTZ, 0);
+    parted.retain(|part| fits(part) && found.iter().all(|whole| part.end <= whole.start || whole.end <= part.start));
+    found.extend(parted);
+    found.sort_by_key(|stretch| stretch.start);
     found
 }
 
@@ -398,6 +408,9 @@ mod tests {
             let samples = mixed(&samples, &voice(&Voice::Tone(1000), rest), 5000 + 460 * RATE / 1000);
             let found = beep(&by_telephone(&samples, 0.5));
             assert!(!found.is_empty() && found[0].start.abs_diff(5000) < 240, "{rest} ms: {found:?}");
+        }
+        for long in [600, 860] {
+            assert_eq!(beep(&by_telephone(&voice(&Voice::Tone(1000), long), 0.5)), [], "a longer tone is no beep");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::pbx::{Caller, EndCause, Event, LegSnapshotPhase};
 /// How long the second of the two events is waited for.
 pub const VERDICT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a failed dialling without a channel waits for one: what is said of it goes past the queue of the channels' events.
-pub const LATE_CHANNEL_WITHIN: Duration = Duration::from_secs(3);
+const LATE_CHANNEL_WITHIN: Duration = Duration::from_secs(3);
 /// How long a failed dialling waits for its channel's end, which always came within milliseconds.
 const CHANNEL_END_WITHIN: Duration = Duration::from_secs(5);
 /// How long a leg that was asked for may stay without a channel; if it is only late, asking again would call somebody twice.

@@ -23,10 +23,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::wire::{self, UnsafeField};
-use super::{EventSender, Pbx};
-
-/// How long the login of a process that only tries the switch may take.
-const REACHED_WITHIN: Duration = Duration::from_secs(5);
+use super::{EventSender, Pbx, jobs};
 
 /// How to reach one Asterisk and how to dial through it.
 #[derive(Clone, Debug)]
@@ -108,5 +105,5 @@ pub fn connect(config: AsteriskConfig, events: EventSender) -> Arc<dyn Pbx> {
 
 /// Whether the switch takes our login now. The session is dropped: nothing is driven.
 pub async fn reaches(config: AsteriskConfig) -> bool {
-    tokio::time::timeout(REACHED_WITHIN, link::establish(config, 0)).await.is_ok_and(|made| made.is_ok())
+    jobs::reached(link::establish(config, 0)).await
 }
