@@ -12,6 +12,7 @@ mod jobs;
 mod keying;
 pub mod lane;
 mod phrase;
+mod progress;
 pub mod simulator;
 pub mod wire;
 

@@ -2,6 +2,7 @@
 //!
 //! The same as `faults`, and the dialogues of the real switch played back with what a network or a switch may do to them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ pub const ROOM: Room = Room(1001);
 /// Every event of a conference with a convener who was called, a participant, one who is busy, mute, lock and the end,
 /// in the order in which FreeSWITCH 1.10.12 sent them, one in a line.
 const CONFERENCE: &str = include_str!("recorded/conference.jsonl");
+
+/// Two people in a conference on a FreeSWITCH 1.10.12 that is ended in order and holds the convener's call up for ten seconds.
+const SHUTDOWN: &str = include_str!("recorded/shutdown.jsonl");
 
 fn connect(server: &FakeEsl, change: impl FnOnce(&mut FreeswitchConfig)) -> (Arc<dyn Pbx>, UnboundedReceiver<Event>) {
     let mut config = FreeswitchConfig::new("fake", &server.address, "", "secret".to_owned().into(), "sofia/gateway/trunk/{number}");
@@ -236,6 +240,49 @@ async fn missed_events_are_made_good_by_a_snapshot() {
     assert!(snapshot.legs[&convener].answered_at.is_some() && !snapshot.legs.contains_key(&gone));
     assert_eq!(snapshot.ended[&gone].cause.q850, Some(16));
     assert_eq!(snapshot.ended[&gone].left_at, Some(snapshot.ended[&gone].at));
+}
+
+#[tokio::test]
+async fn nobody_is_in_a_room_of_a_switch_that_has_ended() {
+    let (server, mut connection, pbx, mut events) = linked().await;
+    let (before, after): (Vec<_>, Vec<_>) =
+        SHUTDOWN.lines().partition(|line| line.contains("switch_core_destroy") || !line.contains("SYSTEM_SHUTDOWN"));
+    for line in before {
+        connection.event(line).await;
+    }
+    let mut left = Vec::new();
+    while left.len() < 2 {
+        if let Event::Left { leg, at, .. } = next(&mut events).await {
+            left.push((leg, at));
+        }
+    }
+    assert_eq!(left[0].1, left[1].1, "the switch ends for all at once");
+    // It goes on answering while it takes itself down, and its lists are true no more.
+    assert!(matches!(pbx.snapshot(vec![left[0].0, left[1].0]).await, Err(CommandFailure::Refused(_))));
+    // The link is sought anew meanwhile, and the same switch answers.
+    drop(connection);
+    assert!(matches!(next(&mut events).await, Event::LinkDown { .. }));
+    let mut connection = server.session(CORE).await;
+    assert!(matches!(next(&mut events).await, Event::LinkUp { .. }));
+    assert!(matches!(pbx.snapshot(vec![]).await, Err(CommandFailure::Refused(_))));
+    for line in after {
+        connection.event(line).await;
+    }
+    let mut ended = BTreeMap::new();
+    while ended.len() < 2 {
+        let Event::Ended { leg, at, .. } = next(&mut events).await else { panic!("nobody leaves twice") };
+        ended.insert(leg, at.duration_since(left[0].1).as_secs());
+    }
+    let mut seconds: Vec<_> = ended.into_values().collect();
+    seconds.sort_unstable();
+    assert_eq!(seconds, [0, 10], "the calls ended when their phones heard it");
+    // Another run of the switch has lists again.
+    drop(connection);
+    assert!(matches!(next(&mut events).await, Event::LinkDown { .. }));
+    let mut connection = server.session("00000000-3239-4868-bba3-1b272a9ece40").await;
+    assert!(matches!(next(&mut events).await, Event::LinkUp { .. }));
+    drop(pbx.snapshot(vec![]));
+    assert_eq!(connection.wish().await.line, "api show channels as json");
 }
 
 #[tokio::test]

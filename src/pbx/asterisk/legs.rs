@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::translate::{Names, Told, What};
 use crate::ids::{LegId, Room};
 use crate::pbx::keying::Question;
+use crate::pbx::progress::Progress;
 use crate::pbx::{Caller, EndCause, Event, LegSnapshotPhase};
 
 /// How long the second of the two events is waited for.
@@ -69,6 +70,7 @@ pub struct Leg {
     created: bool,
     early_media: bool,
     far_end_ended: bool,
+    progress: Progress,
     arrival_told: bool,
     redirected: bool,
     refused: bool,
@@ -110,6 +112,7 @@ impl Leg {
             created: false,
             early_media: false,
             far_end_ended: false,
+            progress: Progress::default(),
             arrival_told: false,
             redirected: false,
             refused: false,
@@ -199,6 +202,7 @@ impl Legs {
         self.callers.insert(uniqueid.to_owned(), caller.leg);
         let leg = self.found(caller.leg, None, channel);
         leg.caller.get_or_insert_with(|| (Box::new(caller), uniqueid.to_owned()));
+        leg.progress = Progress::Answered;
         leg
     }
 
@@ -305,6 +309,7 @@ impl Legs {
         match told.what {
             What::Arrived { caller, uniqueid } => {
                 self.callers.insert(uniqueid.clone(), id);
+                leg.progress = Progress::Answered;
                 if !std::mem::replace(&mut leg.arrival_told, true) {
                     if leg.caller.is_none() {
                         leg.phase = LegSnapshotPhase::Held;
@@ -345,18 +350,22 @@ impl Legs {
             What::Ringing => {
                 if leg.phase == LegSnapshotPhase::Dialling {
                     leg.phase = LegSnapshotPhase::Ringing;
+                }
+                if leg.progress.reach(Progress::Ringing) {
                     events.push(Event::Ringing { leg: id, at });
                 }
             }
             What::EarlyMedia => {
-                if !leg.is_answered() && !std::mem::replace(&mut leg.early_media, true) {
+                if leg.progress < Progress::Answered && !std::mem::replace(&mut leg.early_media, true) {
                     events.push(Event::EarlyMedia { leg: id, at });
                 }
             }
             What::Answered => {
-                if !leg.is_answered() && !leg.redirected {
+                if !leg.redirected && leg.progress.reach(Progress::Answered) {
                     leg.forgive();
-                    leg.phase = LegSnapshotPhase::Answered;
+                    if !leg.is_answered() {
+                        leg.phase = LegSnapshotPhase::Answered;
+                    }
                     leg.answered_at = Some(at);
                     events.push(Event::Answered { leg: id, at });
                 }
@@ -379,6 +388,7 @@ impl Legs {
             What::Refused => leg.refused = true,
             What::Joined { room, muted } => {
                 leg.forgive();
+                leg.progress = Progress::Answered;
                 leg.room = Some(room);
                 leg.phase = LegSnapshotPhase::Inside { room, muted };
                 leg.joined_at = Some(at);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::ids::ConferenceId;
+use crate::pbx::Event;
 use crate::pbx::asterisk::legs::SURELY_GONE_AFTER;
 use crate::pbx::asterisk::translate::{Told, What};
 use crate::pbx::wire::LineEnd;
@@ -158,5 +159,23 @@ fn who_talks_while_the_lists_come_stays_inside() {
         let (living, _) = merge(&Lists { begun, channels: listed, members, ..Lists::default() }, &mut legs, std::iter::empty(), now);
         let phase = living[&leg(1)].phase;
         assert!(matches!(phase, LegSnapshotPhase::Inside { room: Room(1001), .. }), "{known} {said:?}: {phase:?} instead of {inside:?}");
+    }
+}
+
+#[test]
+fn what_a_list_has_shown_is_still_told_by_its_event() {
+    // The lists ran ahead of the events, and the service passed them over: it had just asked for the call.
+    let (now, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+    for shown in [5, 6] {
+        let mut legs = Legs::default();
+        legs.ask(leg(1), Room(1001), now);
+        let listed = channels(&reply(&[status(leg(1), shown)]), "pbx1");
+        let lists = Lists { begun: legs.changes(), channels: listed, members: Some(Vec::new()), ..Lists::default() };
+        merge(&lists, &mut legs, std::iter::empty(), now);
+        let told = |what: What| Told { leg: leg(1), at: None, channel: Some("PJSIP/trunk-00000001".into()), what };
+        let heard: Vec<_> =
+            [What::Created, What::Ringing, What::Answered, What::Answered].into_iter().flat_map(|what| legs.take(told(what), now, at).0).collect();
+        assert_eq!(heard, [Event::Ringing { leg: leg(1), at }, Event::Answered { leg: leg(1), at }], "{shown}");
+        assert!(legs.get(leg(1)).is_some_and(|leg| leg.phase == LegSnapshotPhase::Answered), "{shown}");
     }
 }

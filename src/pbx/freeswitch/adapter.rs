@@ -59,6 +59,7 @@ pub(super) fn start(config: FreeswitchConfig, events: EventSender) -> Arc<dyn Pb
         dials: Dials::default(),
         clock: FarClock::unheard(),
         boot: None,
+        ends: false,
         sounds: String::new(),
         music: String::new(),
         awaiting: BTreeSet::new(),
@@ -114,6 +115,8 @@ pub(super) struct Actor {
     clock: FarClock,
     /// The switch's name for its present run, and when that began.
     boot: Option<(String, Timestamp)>,
+    /// It has said that it ends this run: its lists are true no more, its events are.
+    pub(super) ends: bool,
     /// Where the prompts lie on the switch.
     pub(super) sounds: String,
     /// The waiting music on the switch.
@@ -208,6 +211,7 @@ impl Actor {
         self.music = music;
         // The same run of the switch began at the same time, however the clocks were read.
         let known = self.boot.take().filter(|(known, _)| *known == core);
+        self.ends &= known.is_some();
         let booted_at = known.map_or(booted_at, |(_, at)| at);
         self.boot = Some((core, booted_at));
         tracing::info!(pbx = %self.config.name, %booted_at, skew_ms = clock.skew().as_millis(), "linked to the switch");
@@ -252,6 +256,14 @@ impl Actor {
             }
             Told::Job { failure: None, .. } => {}
             Told::Heartbeat { at } => self.set_clock(at),
+            Told::Shutdown { at } => {
+                let at = at.unwrap_or_else(|| self.now());
+                tracing::warn!(pbx = %self.config.name, %at, "the switch ends");
+                self.ends = true;
+                for event in self.legs.leave_all(at) {
+                    self.tell(event);
+                }
+            }
         }
     }
 

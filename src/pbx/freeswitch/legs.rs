@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::translate::What;
 use crate::ids::{LegId, Room};
 use crate::pbx::keying::Question;
+use crate::pbx::progress::Progress;
 use crate::pbx::{Admit, Caller, EndCause, Event, LegSnapshotPhase, Role};
 
 /// How long an ended leg is remembered, so that a late event does not end it again.
@@ -45,6 +46,7 @@ pub struct Leg {
     pub grace_seconds: u32,
     /// The number of the last change; snapshots compare it with the one at their beginning.
     pub changed: u64,
+    progress: Progress,
     arrival_told: bool,
     early_media: bool,
     /// When it left the room, by the switch; told as an event, or in a snapshot.
@@ -66,6 +68,7 @@ impl Leg {
             convener: false,
             grace_seconds: 0,
             changed: 0,
+            progress: Progress::default(),
             arrival_told: false,
             early_media: false,
             left_at: None,
@@ -206,6 +209,7 @@ impl Legs {
         leg.created = true;
         match what {
             What::Arrived(caller) => {
+                leg.progress = Progress::Answered;
                 if std::mem::replace(&mut leg.arrival_told, true) {
                     return None;
                 }
@@ -231,16 +235,20 @@ impl Legs {
             }
             What::Pressed(key) => Some(Event::Pressed { leg: id, key, at }),
             What::Created => None,
-            What::Ringing if leg.phase == LegSnapshotPhase::Dialling => {
-                leg.phase = LegSnapshotPhase::Ringing;
+            What::Ringing if leg.progress.reach(Progress::Ringing) => {
+                if leg.phase == LegSnapshotPhase::Dialling {
+                    leg.phase = LegSnapshotPhase::Ringing;
+                }
                 Some(Event::Ringing { leg: id, at })
             }
-            What::EarlyMedia if !leg.is_answered() && !leg.early_media => {
+            What::EarlyMedia if leg.progress < Progress::Answered && !leg.early_media => {
                 leg.early_media = true;
                 Some(Event::EarlyMedia { leg: id, at })
             }
-            What::Answered if !leg.is_answered() => {
-                leg.phase = LegSnapshotPhase::Answered;
+            What::Answered if leg.progress.reach(Progress::Answered) => {
+                if !leg.is_answered() {
+                    leg.phase = LegSnapshotPhase::Answered;
+                }
                 leg.answered_at = Some(at);
                 Some(Event::Answered { leg: id, at })
             }
@@ -248,11 +256,14 @@ impl Legs {
             What::Joined { room, muted, member, convener } => {
                 leg.member = member;
                 leg.convener |= convener;
+                leg.progress = Progress::Answered;
                 leg.room = Some(room);
                 leg.phase = LegSnapshotPhase::Inside { room, muted };
                 leg.joined_at = Some(at);
+                leg.left_at = None;
                 Some(Event::Joined { leg: id, room, muted, at })
             }
+            What::Left { .. } if leg.left_at.is_some() => None,
             What::Left { room } => {
                 leg.phase = LegSnapshotPhase::Answered;
                 leg.left_at = Some(at);
@@ -282,6 +293,24 @@ impl Legs {
         leg.created = true;
         leg.phase = LegSnapshotPhase::Answered;
         Some(Event::Left { leg: id, room, at })
+    }
+
+    /// The switch ends: nobody is in a room any more, whenever it comes to tell so of each.
+    ///
+    /// It tells every call to end at once, and then takes its modules down. A call that has not gone by then is held up, without sound,
+    /// until the switch gives up waiting for it after 10 s, and its room says only then that it has left (seen on FreeSWITCH 1.10.12).
+    pub fn leave_all(&mut self, at: Timestamp) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (id, leg) in &mut self.living {
+            if let LegSnapshotPhase::Inside { room, .. } = leg.phase {
+                self.changes += 1;
+                leg.changed = self.changes;
+                leg.phase = LegSnapshotPhase::Answered;
+                leg.left_at = Some(at);
+                events.push(Event::Left { leg: *id, room, at });
+            }
+        }
+        events
     }
 
     /// Ends a leg that never left our own line.

@@ -99,3 +99,29 @@ async fn leaving_that_nobody_heard_is_told_once() {
     assert_eq!(play(&mut legs, &[(9, What::Ended(CAUSE))]), [Event::Ended { leg: leg(1), cause: CAUSE, at: at(9) }]);
     assert_eq!(legs.note_left(leg(1), ROOM, at(5)), None);
 }
+
+#[tokio::test]
+async fn whoever_is_inside_has_left_when_the_switch_ends() {
+    let mut legs = Legs::default();
+    let inside = What::Joined { room: ROOM, muted: false, member: Some(7), convener: true };
+    play(&mut legs, &[(3, What::Answered), (4, inside)]);
+    legs.take(leg(2), at(5), What::Answered, Instant::now());
+    let id = leg(1);
+    let before = legs.changes();
+    assert_eq!(legs.leave_all(at(8)), [Event::Left { leg: id, room: ROOM, at: at(8) }], "who is in the greeting is in no room");
+    assert!(legs.get(id).is_some_and(|leg| leg.changed > before), "lists from before are old");
+    assert_eq!(legs.leave_all(at(9)), []);
+    // Ten seconds later the switch gives up waiting for the call.
+    let told = play(&mut legs, &[(18, What::Left { room: ROOM }), (18, What::Ended(CAUSE))]);
+    assert_eq!(told, [Event::Ended { leg: id, cause: CAUSE, at: at(18) }]);
+}
+
+#[tokio::test]
+async fn who_comes_back_leaves_again() {
+    let mut legs = Legs::default();
+    let inside = || What::Joined { room: ROOM, muted: false, member: Some(7), convener: false };
+    let left = || What::Left { room: ROOM };
+    let told = play(&mut legs, &[(1, inside()), (2, left()), (3, left()), (4, inside()), (5, left())]);
+    let times: Vec<_> = told.iter().filter_map(|event| if let Event::Left { at, .. } = event { Some(*at) } else { None }).collect();
+    assert_eq!(times, [at(2), at(5)]);
+}

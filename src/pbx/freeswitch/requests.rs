@@ -216,7 +216,7 @@ pub fn note_boot(micros: i64) -> Request {
 pub fn subscribe() -> Request {
     Request::new(
         "event json CHANNEL_CREATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_ANSWER CHANNEL_PARK CHANNEL_HANGUP_COMPLETE DTMF \
-         BACKGROUND_JOB HEARTBEAT CUSTOM conference::maintenance",
+         BACKGROUND_JOB HEARTBEAT SHUTDOWN CUSTOM conference::maintenance",
     )
 }
 

@@ -3,8 +3,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::ids::ConferenceId;
-use crate::pbx::EndCause;
 use crate::pbx::freeswitch::translate::What;
+use crate::pbx::{EndCause, Event};
 
 const ROOM: Room = Room(1001);
 
@@ -187,5 +187,21 @@ fn who_talks_while_the_lists_come_is_inside() {
         let (living, _) = merge(&lists, &mut legs, &BTreeSet::new());
         assert_eq!(living[&leg(1)].phase, LegSnapshotPhase::Inside { room: ROOM, muted: false }, "{said:?}");
         assert!(legs.get(leg(1)).is_some_and(|leg| leg.convener), "{said:?}");
+    }
+}
+
+#[test]
+fn what_a_list_has_shown_is_still_told_by_its_event() {
+    // The lists ran ahead of the events, and the service passed them over: it had just asked for the call.
+    let now = Instant::now();
+    for shown in [LegSnapshotPhase::Ringing, LegSnapshotPhase::Answered] {
+        let mut legs = Legs::default();
+        legs.ask(leg(1), ROOM, (false, 0));
+        let lists = Lists { begun: legs.changes(), channels: [(leg(1), shown)].into(), ..Lists::default() };
+        merge(&lists, &mut legs, &BTreeSet::new());
+        let heard = [What::Created, What::Ringing, What::Answered, What::Answered].map(|what| legs.take(leg(1), at(2), what, now));
+        let (ringing, answered) = (Event::Ringing { leg: leg(1), at: at(2) }, Event::Answered { leg: leg(1), at: at(2) });
+        assert_eq!(heard, [None, Some(ringing), Some(answered), None], "{shown:?}");
+        assert!(legs.get(leg(1)).is_some_and(|leg| leg.phase == LegSnapshotPhase::Answered), "{shown:?}");
     }
 }

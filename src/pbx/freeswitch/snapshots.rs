@@ -29,6 +29,9 @@ pub(super) struct SnapshotJob {
 
 impl Actor {
     pub(super) fn begin_snapshot(&self, client: &mut Client, work: &mut Work, expected: Vec<LegId>, answer: Answer<Snapshot>) {
+        if self.ends {
+            return drop(answer.send(Err(CommandFailure::Refused("it ends".into()))));
+        }
         let begun = self.legs.changes();
         let channels = self.submit(client, requests::ask_channels(), LISTS_WITHIN);
         let rooms = self.submit(client, requests::ask_rooms(), LISTS_WITHIN);

@@ -44,6 +44,11 @@ pub enum Told {
         /// By the switch's clock.
         at: Option<Timestamp>,
     },
+    /// The switch ends in order.
+    Shutdown {
+        /// By the switch's clock.
+        at: Option<Timestamp>,
+    },
 }
 
 /// What happened to a leg.
@@ -136,6 +141,7 @@ pub fn translate(event: &Fields) -> Option<Told> {
             Some(Told::Job { job: event.get("Job-UUID")?.to_owned(), failure })
         }
         "HEARTBEAT" => Some(Told::Heartbeat { at }),
+        "SHUTDOWN" => Some(Told::Shutdown { at }),
         "CUSTOM" if event.get("Event-Subclass") == Some("conference::maintenance") => maintenance(event, at),
         _ => None,
     }

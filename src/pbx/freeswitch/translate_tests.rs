@@ -151,6 +151,10 @@ fn rooms_and_jobs_are_told() {
     );
     assert_eq!(told(r#"{"Event-Name":"BACKGROUND_JOB","Job-UUID":"7"}"#), job(Some("")));
     assert_eq!(told(r#"{"Event-Name":"HEARTBEAT","Event-Date-Timestamp":"1000"}"#), Some(Told::Heartbeat { at: at(1000) }));
+    assert_eq!(
+        told(r#"{"Event-Info":"System Shutting Down","Event-Name":"SHUTDOWN","Event-Date-Timestamp":"1000"}"#),
+        Some(Told::Shutdown { at: at(1000) })
+    );
 }
 
 #[test]
