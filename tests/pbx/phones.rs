@@ -63,7 +63,8 @@ impl Phones {
             dialogues: Mutex::default(),
             redirects: Mutex::default(),
             refusals: Mutex::default(),
-            counter: AtomicUsize::new(0),
+            // A switch that still knows the calls of an earlier run takes the same names again for retransmissions.
+            counter: AtomicUsize::new(rand::random::<u32>() as usize),
         });
         let listening = Arc::clone(&phones);
         tokio::spawn(async move {
