@@ -73,6 +73,10 @@ impl Connection {
             assert!(length > 0, "the adapter closed the connection");
             let line = line.trim_end_matches('\n');
             if line.is_empty() {
+                // An empty line before a request wakes the switch and is none.
+                if first.is_empty() {
+                    continue;
+                }
                 return Request { line: first, job };
             }
             if first.is_empty() {

@@ -463,7 +463,8 @@ impl Actor {
 
     fn outcome(&mut self, client: &mut Client, work: &mut Work, outcome: Outcome, booted_at: Timestamp) {
         match outcome {
-            Outcome::Answered => {}
+            // What was done has an event, in which somebody at a window waits to see it done.
+            Outcome::Answered => client.wake(),
             Outcome::NotDialled(job, failure) => self.dials.refused(&job, failure, Instant::now()),
             Outcome::Clock(at) => self.set_clock(at),
             Outcome::ToForget(forgetting, legs) => self.go_on_forgetting(client, work, forgetting, legs),

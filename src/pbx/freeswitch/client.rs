@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -107,7 +108,8 @@ pub enum ConnectError {
 /// One connection, logged in or not.
 pub struct Client {
     waiting: VecDeque<oneshot::Sender<Reply>>,
-    outgoing: mpsc::UnboundedSender<Request>,
+    /// Requests, and `None` for a wake-up.
+    outgoing: mpsc::UnboundedSender<Option<Request>>,
     incoming: mpsc::UnboundedReceiver<Result<Frame, String>>,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
@@ -126,7 +128,7 @@ impl Client {
         stream.set_nodelay(true).map_err(|error| ConnectError::Lost(error.to_string()))?;
         let (read, write) = stream.into_split();
         let (to_actor, incoming) = mpsc::unbounded_channel();
-        let (outgoing, mut to_send) = mpsc::unbounded_channel::<Request>();
+        let (outgoing, mut to_send) = mpsc::unbounded_channel::<Option<Request>>();
         let reader = tokio::spawn(async move {
             let mut frames = FramedRead::with_capacity(read, EslCodec::default(), 64 * 1024);
             while let Some(frame) = frames.next().await {
@@ -140,9 +142,13 @@ impl Client {
         });
         let writer = tokio::spawn(async move {
             let mut sink = FramedWrite::new(write, EslCodec::default());
-            while let Some(request) = to_send.recv().await {
+            while let Some(next) = to_send.recv().await {
                 // Whatever else is in line goes out with it. The reader sees a broken connection, too, and tells.
-                if sink.feed(&request).await.is_err() || (to_send.is_empty() && flush(&mut sink).await.is_err()) {
+                let sent = match &next {
+                    Some(request) => sink.feed(request).await.is_ok() && (!to_send.is_empty() || flush(&mut sink).await.is_ok()),
+                    None => flush(&mut sink).await.is_ok() && sink.get_mut().write_all(b"\n").await.is_ok(),
+                };
+                if !sent {
                     return;
                 }
             }
@@ -201,10 +207,19 @@ impl Client {
         request.check()?;
         let (reply, receiver) = oneshot::channel();
         // When the writer is gone the reader tells that the connection is lost, and the receiver fails with it.
-        if self.outgoing.send(request).is_ok() {
+        if self.outgoing.send(Some(request)).is_ok() {
             self.waiting.push_back(reply);
         }
         Ok(receiver)
+    }
+
+    /// Has the switch send now what it has to tell.
+    ///
+    /// `mod_event_socket` sleeps for up to 20 ms at a time and wakes for what is sent to it, not for events that it is to send;
+    /// an empty line before a request wakes it and has no answer (1.10.12, `read_packet`).
+    pub fn wake(&self) {
+        // Of a lost connection the reader tells.
+        let _ = self.outgoing.send(None);
     }
 
     /// The next thing that the switch says. Replies are given to those who wait; cancelling loses nothing.
