@@ -98,6 +98,13 @@ impl Connection {
         }
     }
 
+    /// Waits for the empty line that has the switch tell at once.
+    pub async fn is_woken(&mut self) {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).await.expect("text");
+        assert_eq!(line, "\n");
+    }
+
     /// Answers a request for the switch's words.
     pub async fn answer(&mut self, body: &str) {
         self.write(format!("Content-Type: api/response\nContent-Length: {}\n\n{body}", body.len()).as_bytes()).await;

@@ -325,6 +325,18 @@ async fn a_caller_who_goes_away_shifts_nothing() {
 }
 
 #[tokio::test]
+async fn the_switch_is_woken_for_what_a_control_has_done() {
+    // No sign of life comes between the answer and the waking.
+    let (_server, mut connection, pbx, _events) = linked_with(|config| config.ping_interval = PATIENCE).await;
+    let muted = pbx.execute(Command::Mute { room: ROOM, leg: legs()[0], muted: true });
+    let line = connection.wish().await.line;
+    assert!(line.starts_with("api conference sklic-1001 mute"), "{line}");
+    connection.answer("+OK mute 1\n").await;
+    timeout(PATIENCE, connection.is_woken()).await.expect("in time");
+    assert_eq!(muted.await, Ok(()));
+}
+
+#[tokio::test]
 async fn no_answer_is_told_in_time_and_shifts_nothing() {
     let (_server, mut connection, pbx, _events) = linked_with(|config| config.reply_within = Duration::from_millis(200)).await;
     let legs = legs();

@@ -75,6 +75,13 @@ impl Leg {
         }
     }
 
+    /// It is no member any more.
+    fn leave(&mut self, id: LegId, room: Room, at: Timestamp) -> Event {
+        self.phase = LegSnapshotPhase::Answered;
+        self.left_at = Some(at);
+        Event::Left { leg: id, room, at }
+    }
+
     /// Somebody answered, in the room or not.
     #[must_use]
     pub fn is_answered(&self) -> bool {
@@ -264,11 +271,7 @@ impl Legs {
                 Some(Event::Joined { leg: id, room, muted, at })
             }
             What::Left { .. } if leg.left_at.is_some() => None,
-            What::Left { room } => {
-                leg.phase = LegSnapshotPhase::Answered;
-                leg.left_at = Some(at);
-                Some(Event::Left { leg: id, room, at })
-            }
+            What::Left { room } => Some(leg.leave(id, room, at)),
             What::Muted(muted) => {
                 if let LegSnapshotPhase::Inside { muted: now_muted, .. } = &mut leg.phase {
                     *now_muted = muted;
@@ -289,10 +292,8 @@ impl Legs {
         if leg.left_at.is_some() {
             return None;
         }
-        leg.left_at = Some(at);
         leg.created = true;
-        leg.phase = LegSnapshotPhase::Answered;
-        Some(Event::Left { leg: id, room, at })
+        Some(leg.leave(id, room, at))
     }
 
     /// The switch ends: nobody is in a room any more, whenever it comes to tell so of each.
@@ -305,9 +306,7 @@ impl Legs {
             if let LegSnapshotPhase::Inside { room, .. } = leg.phase {
                 self.changes += 1;
                 leg.changed = self.changes;
-                leg.phase = LegSnapshotPhase::Answered;
-                leg.left_at = Some(at);
-                events.push(Event::Left { leg: *id, room, at });
+                events.push(leg.leave(*id, room, at));
             }
         }
         events
