@@ -373,8 +373,9 @@ impl Leg {
     /// Keeps answer, coming in, leaving and end in this order: the switch's clock may go back a few milliseconds between events,
     /// records may have gaps, and no span is negative for that.
     ///
-    /// A leaving or an end that lies further back stays as it was told: then the clock was set within the call, nobody knows how long
-    /// it was, and its charge is an error that somebody looks at rather than a call for nothing (R12, point 2).
+    /// A leaving or an end that lies further back than one of those before it stays as it was told: then the clock was set within the
+    /// call, nobody knows how long it was, and its charge is an error that somebody looks at rather than a call for nothing
+    /// (R12, point 2).
     pub(super) fn order_times(&mut self) {
         self.answered_at = self.answered_at.or(self.joined_at);
         self.joined_at = self.joined_at.map(|at| at.max(self.answered_at.unwrap_or(at)));

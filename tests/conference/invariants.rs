@@ -49,9 +49,11 @@ fn legs(before: &Conference, after: &Conference, effects: &[Effect]) -> Result<(
 fn spans(leg: &Leg) -> Result<(), String> {
     ensure!(leg.joined_at.is_none() || leg.joined_at >= leg.answered_at, "joined before the answer: {leg:?}");
     // Further back than a correction of the switch's clock they are as they were told.
-    let before: Vec<Timestamp> = [leg.answered_at, leg.joined_at].into_iter().flatten().collect();
-    for (at, told) in [(leg.left_at, true), (leg.ended_at, !matches!(leg.evidence, Some(Evidence::Snapshot | Evidence::ProofOfLife)))] {
-        let furthest = before.iter().filter_map(|earlier| at.map(|at| earlier.duration_since(at))).max().unwrap_or_default();
+    let concluded = matches!(leg.evidence, Some(Evidence::Snapshot | Evidence::ProofOfLife));
+    for (at, told, before) in
+        [(leg.left_at, true, [leg.answered_at, leg.joined_at, None]), (leg.ended_at, !concluded, [leg.answered_at, leg.joined_at, leg.left_at])]
+    {
+        let furthest = before.into_iter().flatten().filter_map(|earlier| at.map(|at| earlier.duration_since(at))).max().unwrap_or_default();
         let fits = furthest <= SignedDuration::ZERO || told && furthest > SignedDuration::from_secs(2);
         ensure!(fits, "answered, joined, left and ended are out of order: {leg:?}");
     }
