@@ -413,7 +413,9 @@ impl Owner {
         draft.rows.extend(self.paperwork.tell(&self.conference, &effect, now));
         match effect {
             Effect::SaveHead { .. } => draft.rows.push(rows::head(&self.conference, &self.node.name)),
-            Effect::SaveParticipant { participant } => draft.rows.push(rows::participant(self.conference.id(), &participant)),
+            Effect::SaveParticipant { participant } => {
+                draft.rows.extend(self.paperwork.written.news(rows::participant(self.conference.id(), &participant)))
+            }
             Effect::SaveLeg { leg } => {
                 telemetry::calls::belongs(leg.id, self.conference.id());
                 if leg.is_on_switch() {
@@ -422,7 +424,7 @@ impl Owner {
                     self.node.detach_leg(leg.id);
                     self.talking.remove(&leg.id);
                 }
-                draft.rows.push(rows::leg(self.conference.id(), &leg));
+                draft.rows.extend(self.paperwork.written.news(rows::leg(self.conference.id(), &leg)));
             }
             Effect::LegEnded { leg } => {
                 if let Some(leg) = self.conference.leg(leg) {

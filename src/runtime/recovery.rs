@@ -1,6 +1,5 @@
 //! Taking over after a stop: every open conference gets its owner back from the journal.
 
-use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
@@ -106,7 +105,7 @@ impl Runtime {
         let charges = charges::list_of_conference(&mut connection, id).await?;
         drop(connection);
         let (sender, inbox) = unbounded_channel();
-        let paperwork = Paperwork { plan, account, charges, told: HashSet::new() };
+        let paperwork = Paperwork::new(plan, account, charges);
         let task = Owner::new(conference, last, paperwork, node, Arc::clone(&self.inner.shared), (sender.clone(), inbox));
         Ok(Some((sender, task)))
     }

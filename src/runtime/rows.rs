@@ -1,6 +1,6 @@
 //! From effects to rows: the records of the ledger, the charges, the report's mail.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use tracing::error;
@@ -8,7 +8,7 @@ use tracing::error;
 use super::Shared;
 use crate::billing::{Cdr, Charge, ChargeStatus, Span};
 use crate::conference::{Conference, ConferenceView, Leg, Participant, Phase};
-use crate::ids::ConferenceId;
+use crate::ids::{ConferenceId, LegId, ParticipantId};
 use crate::pbx::Evidence;
 use crate::storage::{self, RowChange};
 
@@ -22,9 +22,35 @@ pub(super) struct Paperwork {
     pub(super) charges: Vec<Charge>,
     /// The keys of the events that this process has told.
     pub(super) told: HashSet<String>,
+    /// The rows as this process has last written them.
+    pub(super) written: Written,
+}
+
+/// Rows as they were last submitted. A batch that is refused ends the owner, and another begins without any.
+#[derive(Default)]
+pub(super) struct Written {
+    participants: HashMap<ParticipantId, storage::participants::Participant>,
+    legs: HashMap<LegId, storage::legs::Leg>,
+}
+
+impl Written {
+    /// The row, unless it says what was written already: a microphone's state, for one, is in no row.
+    pub(super) fn news(&mut self, row: RowChange) -> Option<RowChange> {
+        let known = match &row {
+            RowChange::Participant(row) => self.participants.insert(row.id, row.clone()).as_ref() == Some(row),
+            RowChange::Leg(row) => self.legs.insert(row.id, (**row).clone()).as_ref() == Some(&**row),
+            _ => false,
+        };
+        (!known).then_some(row)
+    }
 }
 
 impl Paperwork {
+    /// For a conference that starts, or goes on with these charges; this process has told and written nothing of it yet.
+    pub(super) fn new(plan: storage::conferences::Conference, account: storage::accounts::Account, charges: Vec<Charge>) -> Self {
+        Self { plan, account, charges, told: HashSet::new(), written: Written::default() }
+    }
+
     /// The charges of a leg that has ended.
     pub(super) fn charge(&mut self, conference: &Conference, leg: &Leg, shared: &Shared, now: Timestamp) -> Vec<RowChange> {
         let tariff = self.plan.tariff.as_deref().or(self.account.tariff.as_deref());
@@ -148,5 +174,30 @@ pub(super) fn view(conference: &Conference, plan: &storage::conferences::Confere
         head: conference.head_view(),
         seq,
         participants: conference.participant_views(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conference::NewParticipant;
+
+    fn row(removed: bool) -> RowChange {
+        let person = NewParticipant {
+            id: ParticipantId(uuid::Uuid::from_u128(1)),
+            name: "Ana".into(),
+            phone: "+38640100201".into(),
+            email: None,
+            contact: None,
+        };
+        let row = storage::participants::Participant::of(ConferenceId(uuid::Uuid::from_u128(2)), 1, person);
+        RowChange::Participant(storage::participants::Participant { removed, ..row })
+    }
+
+    #[test]
+    fn a_row_is_written_again_only_with_something_new() {
+        let mut written = Written::default();
+        let turns = [false, false, true, true, false].map(|removed| written.news(row(removed)).is_some());
+        assert_eq!(turns, [true, false, true, false, true]);
     }
 }

@@ -143,7 +143,7 @@ impl Runtime {
         let settings = self.settings(&plan, &owner, node.calls_per_second);
         let state = Conference::open(now, spec(&plan, people, settings).ok_or(ControlError::Internal)?);
         let plan = conferences::Conference { tariff: Some(tariff), ..plan };
-        let paperwork = Paperwork { plan, account: owner, charges: Vec::new(), told: HashSet::new() };
+        let paperwork = Paperwork::new(plan, owner, Vec::new());
         let (reply, answer) = oneshot::channel();
         let (sender, inbox) = unbounded_channel();
         let mut task = Owner::new(state, 0, paperwork, node, Arc::clone(&self.inner.shared), (sender.clone(), inbox));

@@ -1,7 +1,9 @@
 //! The journal: every input that changed a conference.
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Jsonb, Timestamptz, Uuid as SqlUuid};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Jsonb, Timestamptz, Untyped, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
 use jiff_diesel::ToDiesel;
@@ -76,8 +78,32 @@ struct Place {
     seq: i64,
 }
 
-const APPEND: &str = "INSERT INTO journal (conference, seq, at, entry) \
-    SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT (conference, seq) DO NOTHING";
+/// Appends lines that are not there yet. Every write does it: prepared once on each connection, as is [`FindGap`].
+struct Append<'a> {
+    conferences: &'a [ConferenceId],
+    seqs: &'a [i64],
+    times: &'a [jiff_diesel::Timestamp],
+    entries: &'a [&'a Value],
+}
+
+impl QueryId for Append<'_> {
+    type QueryId = Append<'static>;
+}
+
+impl QueryFragment<Pg> for Append<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO journal (conference, seq, at, entry) SELECT * FROM unnest(");
+        out.push_bind_param::<Array<SqlUuid>, _>(self.conferences)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(self.seqs)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Timestamptz>, _>(self.times)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Jsonb>, _>(self.entries)?;
+        out.push_sql(") ON CONFLICT (conference, seq) DO NOTHING");
+        Ok(())
+    }
+}
 
 /// The first line that is there already with another content.
 const FIND_OTHER: &str = "SELECT n.conference, n.seq FROM unnest($1, $2, $3, $4) AS n (conference, seq, at, entry) \
@@ -85,8 +111,32 @@ const FIND_OTHER: &str = "SELECT n.conference, n.seq FROM unnest($1, $2, $3, $4)
     WHERE (j.at, j.entry) IS DISTINCT FROM (n.at, n.entry) ORDER BY n.seq LIMIT 1";
 
 /// The first line whose predecessor is not there.
-const FIND_GAP: &str = "SELECT n.conference, n.seq - 1 AS seq FROM unnest($1, $2) AS n (conference, seq) \
-    WHERE n.seq > 1 AND NOT EXISTS (SELECT FROM journal j WHERE j.conference = n.conference AND j.seq = n.seq - 1) LIMIT 1";
+struct FindGap<'a> {
+    conferences: &'a [ConferenceId],
+    seqs: &'a [i64],
+}
+
+impl Query for FindGap<'_> {
+    type SqlType = Untyped;
+}
+
+impl QueryId for FindGap<'_> {
+    type QueryId = FindGap<'static>;
+}
+
+impl QueryFragment<Pg> for FindGap<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT n.conference, n.seq - 1 AS seq FROM unnest(");
+        out.push_bind_param::<Array<SqlUuid>, _>(self.conferences)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(self.seqs)?;
+        out.push_sql(
+            ") AS n (conference, seq) WHERE n.seq > 1 \
+             AND NOT EXISTS (SELECT FROM journal j WHERE j.conference = n.conference AND j.seq = n.seq - 1) LIMIT 1",
+        );
+        Ok(())
+    }
+}
 
 /// Appends lines; those that are there already with the same content are taken as written, because the answer to a commit can be lost.
 ///
@@ -109,13 +159,7 @@ pub(super) async fn append(connection: &mut Connection, lines: &[Lines<'_>]) -> 
     if seqs.is_empty() {
         return Ok(());
     }
-    let written = diesel::sql_query(APPEND)
-        .bind::<Array<SqlUuid>, _>(&conferences)
-        .bind::<Array<BigInt>, _>(&seqs)
-        .bind::<Array<Timestamptz>, _>(&times)
-        .bind::<Array<Jsonb>, _>(&entries)
-        .execute(connection)
-        .await?;
+    let written = Append { conferences: &conferences, seqs: &seqs, times: &times, entries: &entries }.execute(connection).await?;
     if written != seqs.len() {
         let other: Option<Place> = diesel::sql_query(FIND_OTHER)
             .bind::<Array<SqlUuid>, _>(&conferences)
@@ -138,12 +182,7 @@ pub(super) async fn append(connection: &mut Connection, lines: &[Lines<'_>]) -> 
         }
     }
     let (conferences, seqs): (Vec<ConferenceId>, Vec<i64>) = starts.into_iter().unzip();
-    let gap: Option<Place> = diesel::sql_query(FIND_GAP)
-        .bind::<Array<SqlUuid>, _>(&conferences)
-        .bind::<Array<BigInt>, _>(&seqs)
-        .get_result(connection)
-        .await
-        .optional()?;
+    let gap: Option<Place> = FindGap { conferences: &conferences, seqs: &seqs }.get_result(connection).await.optional()?;
     match gap {
         Some(gap) => Err(StorageError::Gap { conference: gap.conference, missing: gap.seq }),
         None => Ok(()),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Untyped, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 use super::{Connection, StorageError, StorageResult};
@@ -186,6 +188,35 @@ pub async fn forget_dead(connection: &mut Connection) -> StorageResult<()> {
     Ok(())
 }
 
+#[derive(QueryableByName)]
+struct Held {
+    #[diesel(sql_type = Text)]
+    switch: String,
+    #[diesel(sql_type = BigInt)]
+    epoch: i64,
+}
+
+/// The leases of these switches, held until the end of the transaction. Every write asks: prepared once on each connection.
+struct Hold<'a>(&'a [&'a str]);
+
+impl Query for Hold<'_> {
+    type SqlType = Untyped;
+}
+
+impl QueryId for Hold<'_> {
+    type QueryId = Hold<'static>;
+}
+
+impl QueryFragment<Pg> for Hold<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT l.switch, l.epoch FROM switch_leases l WHERE l.switch = ANY(");
+        out.push_bind_param::<Array<Text>, _>(self.0)?;
+        // In one order, so that two transactions cannot wait for each other.
+        out.push_sql(") ORDER BY l.switch FOR SHARE");
+        Ok(())
+    }
+}
+
 /// Holds these epochs until the end of the transaction: nobody takes these switches over before it is committed.
 ///
 /// # Errors
@@ -194,17 +225,8 @@ pub(super) async fn hold(connection: &mut Connection, fences: &[Fence]) -> Stora
     if fences.is_empty() {
         return Ok(());
     }
-    // In one order, so that two transactions cannot wait for each other.
-    let hold = "SELECT l.switch, l.epoch FROM switch_leases l WHERE l.switch = ANY($1) ORDER BY l.switch FOR SHARE";
-    #[derive(QueryableByName)]
-    struct Held {
-        #[diesel(sql_type = Text)]
-        switch: String,
-        #[diesel(sql_type = BigInt)]
-        epoch: i64,
-    }
     let switches: Vec<&str> = fences.iter().map(|fence| fence.switch.as_str()).collect();
-    let held: Vec<Held> = diesel::sql_query(hold).bind::<Array<Text>, _>(switches).load(connection).await?;
+    let held: Vec<Held> = Hold(&switches).load(connection).await?;
     for fence in fences {
         if !held.iter().any(|held| held.switch == fence.switch && held.epoch == fence.epoch) {
             return Err(StorageError::Fenced { switch: fence.switch.clone() });
