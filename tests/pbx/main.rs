@@ -12,6 +12,7 @@ mod fake_esl;
 mod faults;
 mod faults_callers;
 mod faults_esl;
+mod faults_grace;
 mod injections;
 mod lab;
 mod live_only;

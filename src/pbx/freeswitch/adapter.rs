@@ -45,7 +45,8 @@ const STARTING: SignedDuration = SignedDuration::from_secs(60);
 
 /// How often those who wait are told that the service is there.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
-/// When the switch is woken again for the event of what it has done, after the waking before.
+
+/// How long after the waking before the switch is woken again for the event of what it has done.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(6)];
 
 /// Starts the task of one switch.
@@ -76,7 +77,7 @@ pub(super) fn start(config: FreeswitchConfig, events: EventSender) -> Arc<dyn Pb
 pub(super) enum Outcome {
     /// The caller has his answer; of what was done the event follows.
     Answered,
-    /// It is time to look for events once more, and so many times after that.
+    /// The switch is to be woken once more for the event of what it has done, for the so-manyth time after the first.
     Look(usize),
     /// The switch did not take the request to dial.
     NotDialled(String, CommandFailure),

@@ -302,7 +302,7 @@ fn show(bare: &Measured, service: &Measured) {
         }
     }
     table(&["what", "bare switch / RSS", "service / CPU", "ratio", "target"], rows);
-    let reached = ratio <= 1.10 && (mute_ratio <= 2.0 && service_p99 <= Duration::from_millis(25));
+    let reached = ratio <= 1.10 && mute_ratio <= 2.0 && service_p99 <= Duration::from_millis(25);
     let build = if cfg!(debug_assertions) { " (a debug build; a release build is quicker)" } else { "" };
     println!("\nthe targets are {}{build}", if reached { "reached" } else { "NOT reached" });
 }
