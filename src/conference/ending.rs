@@ -168,7 +168,7 @@ impl Conference {
             self.turn_away(now, id, vec![Phrase::WaitedTooLong], out);
             return;
         }
-        if leg.overdue {
+        if leg.overdue || leg.end_told_at.is_some() {
             // Its time was over long ago and nothing came back: closed by the last moment at which it was known to live.
             // As long as the switch was heard and did not tell the leg's end, it lived.
             let at = heard.map_or(leg.proof_at, |heard| heard.max(leg.proof_at));
@@ -188,11 +188,7 @@ impl Conference {
         self.on_link_lost(now, last_heard, out);
         // It may have been lost before.
         let Link::Unknown { last_heard: heard } = self.link else { return };
-        // The convener's last: his end decides about the others.
-        let convener = self.spec.convener.id;
-        let (his, others): (Vec<&super::Leg>, Vec<&super::Leg>) =
-            self.legs.values().filter(|leg| leg.is_live()).partition(|leg| leg.participant == convener);
-        for (id, phase, proof_at) in others.into_iter().chain(his).map(|leg| (leg.id, leg.phase, leg.proof_at)).collect::<Vec<_>>() {
+        for (id, phase, proof_at) in self.convener_last(super::Leg::is_live) {
             if phase == LegPhase::Queued {
                 self.end_queued(now, id, out);
             } else {
@@ -205,6 +201,13 @@ impl Conference {
             out.head = true;
             out.finished = true;
         }
+    }
+
+    /// These legs with phase and last proof, the convener's last: his end decides about the others.
+    pub(super) fn convener_last(&self, which: impl Fn(&super::Leg) -> bool) -> Vec<(LegId, LegPhase, Timestamp)> {
+        let convener = self.spec.convener.id;
+        let (his, others): (Vec<_>, Vec<_>) = self.legs.values().filter(|leg| which(leg)).partition(|leg| leg.participant == convener);
+        others.into_iter().chain(his).map(|leg| (leg.id, leg.phase, leg.proof_at)).collect()
     }
 
     /// Ends the conference once no leg lives.

@@ -45,7 +45,7 @@ impl Conference {
             Event::Answered { leg, at } => self.on_answered(now, leg, at, out),
             Event::Joined { leg, muted, at, .. } => self.on_joined(now, leg, muted, at, out),
             Event::Left { leg, at, .. } => self.on_left(now, leg, at, out),
-            Event::Ended { leg, cause, at } => self.on_ended(now, leg, cause, at, Evidence::Event, out),
+            Event::Ended { leg, cause, at } => self.on_ended(now, leg, cause, at, out),
             Event::Muted { leg, muted, at } => self.on_muted(now, leg, muted, at, out),
             Event::Pressed { leg, key, at } => self.on_pressed(now, leg, key, at, out),
             Event::Locked { locked, .. } => {
@@ -229,22 +229,30 @@ impl Conference {
         Ok(())
     }
 
-    pub(super) fn on_ended(
-        &mut self,
-        now: Timestamp,
-        id: LegId,
-        cause: EndCause,
-        at: Timestamp,
-        evidence: Evidence,
-        out: &mut Out,
-    ) -> Result<(), Refusal> {
+    pub(super) fn on_ended(&mut self, now: Timestamp, id: LegId, cause: EndCause, at: Timestamp, out: &mut Out) -> Result<(), Refusal> {
+        let in_sight = self.link_is_up();
+        let patience = SignedDuration::from_secs(i64::from(self.spec.settings.link_patience_seconds));
         let leg = self.legs.get_mut(&id).ok_or(Refusal::UnknownLeg)?;
-        if matches!(leg.phase, LegPhase::Ended | LegPhase::Queued) {
+        if matches!(leg.phase, LegPhase::Ended | LegPhase::Queued) || leg.end_told_at.is_some() {
             return Err(Refusal::UnexpectedEvent { phase: leg.phase.word() });
         }
         leg.cause = cause;
-        self.close_leg(now, id, at, evidence, out);
+        if in_sight || leg.phase == LegPhase::Leaving {
+            self.close_leg(now, id, at, Evidence::Event, out);
+        } else {
+            // Its answer, its coming in or its leaving may lie in the gap: the snapshot that is on its way knows them (R14).
+            leg.end_told_at = Some(at);
+            leg.deadline = Some(now + patience);
+            out.legs.insert(id);
+        }
         Ok(())
+    }
+
+    /// The snapshot after a gap had nothing to say of these legs: each ends as its event told, inside no longer than was seen.
+    fn end_the_told(&mut self, now: Timestamp, last_heard: Timestamp, out: &mut Out) {
+        for (id, _, proof_at) in self.convener_last(|leg| leg.is_live() && leg.end_told_at.is_some()) {
+            self.close_leg(now, id, last_heard.max(proof_at), Evidence::Event, out);
+        }
     }
 
     pub(super) fn on_leg_gone(
@@ -271,17 +279,23 @@ impl Conference {
     }
 
     /// A leg is over, in one place whatever brought it about: exactly one outcome.
+    ///
+    /// `at` is its end; where the switch has told that already ([`Leg::end_told_at`](super::Leg::end_told_at)) and kept no record,
+    /// it is how long the leg is known to have been inside.
     pub(super) fn close_leg(&mut self, now: Timestamp, id: LegId, at: Timestamp, evidence: Evidence, out: &mut Out) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         if leg.phase == LegPhase::Ended {
             return;
         }
         let was_inside = leg.phase == LegPhase::Inside;
+        let told = leg.end_told_at.take().filter(|_| evidence != Evidence::SwitchRecord);
         // What is concluded rather than told says nothing about the switch's clock.
-        let concluded = matches!(evidence, Evidence::Snapshot | Evidence::ProofOfLife);
+        let concluded = told.is_some() || matches!(evidence, Evidence::Snapshot | Evidence::ProofOfLife);
+        let at = told.map_or(at, |told| told.min(at));
         let at = leg.last_time().filter(|_| concluded).map_or(at, |last| last.max(at));
+        let evidence = if told.is_some() { Evidence::Event } else { evidence };
         leg.phase = LegPhase::Ended;
-        leg.ended_at = Some(at);
+        leg.ended_at = told.or(Some(at));
         if leg.joined_at.is_some() {
             leg.left_at.get_or_insert(at);
         }
@@ -402,9 +416,8 @@ impl Conference {
     }
 
     pub(super) fn on_link_restored(&mut self, now: Timestamp, out: &mut Out) {
-        if self.link == Link::Up {
-            return;
-        }
+        let Link::Unknown { last_heard } = self.link else { return };
+        self.end_the_told(now, last_heard, out);
         self.link = Link::Up;
         self.queue_at = self.queue_at.min(now);
         self.resume_ending(now, out);

@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::input::Input;
 use super::state::{Conference, Leg, LegPhase, Link, Phase};
-use crate::pbx::{Event, Evidence, LegSnapshot, LegSnapshotPhase, Snapshot};
+use crate::pbx::{EndRecord, Event, Evidence, LegSnapshot, LegSnapshotPhase, Snapshot};
 
 /// A leg heard of within this time is left alone while the link is up: its events may have overtaken the snapshot.
-/// After a gap only a call that was just handed over is, for the switch may not hold it yet.
+/// After a gap only a call that was just handed over and of which the switch knows nothing is, for it may not hold it yet.
 const FRESH: SignedDuration = SignedDuration::from_secs(3);
 /// A lock that was told within this time, and since the last gap, is left alone: the lists of a snapshot may take as long.
 const LOCK_SETTLES: SignedDuration = SignedDuration::from_secs(10);
@@ -26,7 +26,12 @@ pub fn reconcile(conference: &Conference, snapshot: &Snapshot, last_proof: Times
     let (his, others): (Vec<&Leg>, Vec<&Leg>) = conference.legs().partition(|leg| leg.participant == convener);
     for leg in others.into_iter().chain(his) {
         let restarted = snapshot.booted_at > leg.proof_at;
-        let fresh = now < leg.touched_at + FRESH && (conference.link() == Link::Up || leg.phase == LegPhase::Dialling);
+        if let Some(at) = leg.end_told_at {
+            inputs.push(told(leg, at, snapshot, last_proof));
+            continue;
+        }
+        let unknown = !snapshot.legs.contains_key(&leg.id) && !snapshot.ended.contains_key(&leg.id);
+        let fresh = now < leg.touched_at + FRESH && (conference.link() == Link::Up || (leg.phase == LegPhase::Dialling && unknown));
         let ahead = leg.proof_at.duration_since(snapshot.at);
         let overtaken = leg.phase != LegPhase::Dialling && ahead > SignedDuration::ZERO && ahead < OVERTAKES;
         if !restarted && (fresh || overtaken) {
@@ -100,6 +105,24 @@ fn present(conference: &Conference, leg: &Leg, held: &LegSnapshot, at: Timestamp
             }
         }
     }
+}
+
+/// The end of a leg that was told after a gap, with what happened before it.
+fn told(leg: &Leg, at: Timestamp, snapshot: &Snapshot, last_proof: Timestamp) -> Input {
+    if let Some(record) = snapshot.ended.get(&leg.id) {
+        return Input::LegGone { leg: leg.id, record: Some(*record), at: record.at, evidence: Evidence::SwitchRecord };
+    }
+    // The picture may have been taken before the end.
+    let alive = snapshot.legs.get(&leg.id).map(|held| EndRecord {
+        cause: leg.cause,
+        answered_at: held.answered_at,
+        joined_at: held.joined_at,
+        left_at: held.left_at,
+        at,
+    });
+    let inside = matches!(snapshot.legs.get(&leg.id), Some(LegSnapshot { phase: LegSnapshotPhase::Inside { .. }, .. }));
+    let seen = if inside { snapshot.at.min(at) } else { leg.proof_at.max(last_proof.min(snapshot.at)) };
+    Input::LegGone { leg: leg.id, record: alive, at: seen, evidence: Evidence::Event }
 }
 
 fn absent(leg: &Leg, snapshot: &Snapshot, last_proof: Timestamp, restarted: bool) -> Input {

@@ -286,6 +286,9 @@ pub struct Leg {
     pub touched_at: Timestamp,
     /// The last moment at which it was known to live, by the switch's clock.
     pub proof_at: Timestamp,
+    /// Its end was told after a gap, and what came before it within the gap was not: a snapshot tells that, and then it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_told_at: Option<Timestamp>,
 }
 
 /// How far a switch's clock may go back within a call, by small corrections and by records that keep whole seconds.
@@ -330,6 +333,7 @@ impl Leg {
             deadline: None,
             touched_at: now,
             proof_at: now,
+            end_told_at: None,
         }
     }
 

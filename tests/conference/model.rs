@@ -41,7 +41,7 @@ pub struct Switch {
     booted_at: Timestamp,
     /// Its clock minus ours.
     skew: SignedDuration,
-    /// Writes down the ends of calls that were answered.
+    /// Writes down the leaving and the end of calls that were answered.
     keeps_records: bool,
     grace: bool,
     /// Events on their way, for each leg in order; the room's under `None`.
@@ -248,8 +248,9 @@ impl Switch {
             Real::Over => unreachable!("filtered"),
         };
         let living = self.calls.iter().filter(|(_, call)| call.real != Real::Over);
+        let left = |call: &Call| call.left.filter(|_| self.keeps_records);
         let legs = living
-            .map(|(leg, call)| (*leg, LegSnapshot { phase: held(call), answered_at: call.answered, joined_at: call.joined, left_at: None }))
+            .map(|(leg, call)| (*leg, LegSnapshot { phase: held(call), answered_at: call.answered, joined_at: call.joined, left_at: left(call) }))
             .collect();
         let record = |leg: LegId| {
             let call = self.calls.get(&leg).filter(|call| self.keeps_records && call.recorded)?;

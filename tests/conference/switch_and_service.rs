@@ -333,6 +333,18 @@ impl Stage {
         Ok(())
     }
 
+    /// What the switch wrote down is billed, to the moment, whatever was not heard of it.
+    fn whole(&self) -> Check {
+        for (leg, call) in self.switch.calls.iter().filter(|(_, call)| call.recorded && call.real == Real::Over) {
+            let Some(leg) = self.world.conference.leg(*leg).filter(|leg| leg.evidence != Some(Evidence::ProofOfLife)) else { continue };
+            let same = leg.answered_at == call.answered && leg.joined_at == call.joined && leg.left_at == call.left && leg.ended_at == call.ended;
+            if !same {
+                return Err(format!("written down and not billed so: {leg:#?}\nreally {call:#?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// What the switch's events told is the switch's own, to the moment.
     fn exact(&self) -> Check {
         for leg in self.world.conference.legs().filter(|leg| leg.evidence == Some(Evidence::Event)) {
@@ -385,6 +397,9 @@ fn run(settings: Settings, skew: i64, keeps_records: bool, runs: bool, acts: Vec
     }
     stage.agree()?;
     stage.books()?;
+    if keeps_records {
+        stage.whole()?;
+    }
     if obedient && let Some((leg, call)) = stage.switch.calls.iter().find(|(_, call)| call.real != Real::Over) {
         return Err(format!("the conference is over and {leg} is left alone in it: {call:?}"));
     }

@@ -499,7 +499,8 @@ impl Actor {
     /// The members of each room, and the records of those who are missing.
     fn continue_snapshot(&self, client: &mut Client, work: &mut Work, mut job: Box<SnapshotJob>) {
         let asked: Vec<_> = job.lists.rooms.keys().map(|room| self.submit(client, snapshot::ask_members(*room), LISTS_WITHIN)).collect();
-        let missing = job.expected.iter().any(|leg| !job.lists.channels.iter().any(|channel| channel.leg == *leg));
+        let living = |leg: &LegId| job.lists.channels.iter().any(|channel| channel.leg == *leg) && !self.legs.has_ended(*leg);
+        let missing = job.expected.iter().any(|leg| !living(leg));
         let ends = missing.then(|| self.submit(client, snapshot::ask_ends(), LISTS_WITHIN));
         work.push(Box::pin(async move {
             let lists = async {

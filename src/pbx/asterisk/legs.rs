@@ -459,8 +459,9 @@ impl Legs {
         let end = leg.hung_up.unwrap_or(HungUp { q850: None, sip: None, at: now_at });
         let mut events = Vec::new();
         // The events of conference and channel take two ways: the hang-up has been seen to overtake the leaving.
+        // After a gap it may lie back; then the dialplan's note of it was among what the switch told at the login.
         if let LegSnapshotPhase::Inside { room, .. } = leg.phase {
-            events.push(Event::Left { leg: id, room, at: end.at });
+            events.push(Event::Left { leg: id, room, at: leg.left_at.unwrap_or(end.at) });
         }
         events.push(Event::Ended { leg: id, cause: leg.cause(end), at: end.at });
         events

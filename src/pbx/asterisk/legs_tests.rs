@@ -197,6 +197,16 @@ fn who_ends_inside_has_left() {
 }
 
 #[test]
+fn who_left_in_a_gap_and_ends_after_it_has_left_when_the_dialplan_noted_it() {
+    let (mut legs, _) = play(&[What::Created, What::Answered, What::Joined { room: ROOM, muted: false }]);
+    // The list of channels at the login: the members are not known yet, the note is.
+    legs.get_mut(leg()).unwrap().left_at = Some(at(5));
+    let end = legs.take(Told { at: Some(at(9)), ..told(hung_up(16, None)) }, Instant::now(), at(9)).0;
+    assert_eq!(end[0], Event::Left { leg: leg(), room: ROOM, at: at(5) });
+    assert!(matches!(end[1], Event::Ended { at, .. } if at == self::at(9)), "{end:?}");
+}
+
+#[test]
 fn an_answer_elsewhere_is_no_answer() {
     // The order of a real 302 whose target answered, Asterisk 22.10.
     let script = [What::Created, What::FarEndEnded, What::Redirected, What::Originated { answered: true, reason: 4 }, hung_up(23, Some(302))];

@@ -95,7 +95,9 @@ impl Actor {
         let told = |leg: &LegId| {
             job.lists.channels.contains_key(leg) || job.lists.dumps.contains_key(leg) || job.ended.contains_key(leg) || waiting.contains(leg)
         };
-        if job.tries < RECORD_TRIES && job.expected.iter().any(|leg| !told(leg) && !self.legs.has_ended(*leg)) {
+        // After a gap the record of an end that was told is waited for, too: it tells what the gap hid before it.
+        let wanted = |leg: &LegId| !told(leg) && (self.after_gap || !self.legs.has_ended(*leg));
+        if job.tries < RECORD_TRIES && job.expected.iter().any(wanted) {
             // The switch no longer knows the channel and has not written down its end yet: that comes a moment later.
             return work.push(Box::pin(async move {
                 tokio::time::sleep(RECORD_PAUSE).await;
