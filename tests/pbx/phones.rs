@@ -162,11 +162,13 @@ impl Phones {
 
     async fn answer_with(&self, id: &str, status: &str, contact: Option<&str>, with_sound: bool) {
         let (text, to) = {
-            let dialogues = self.dialogues.lock().expect("no test panics in it");
-            let Some(dialogue) = dialogues.get(id) else { return };
+            let mut dialogues = self.dialogues.lock().expect("no test panics in it");
+            let Some(dialogue) = dialogues.get_mut(id) else { return };
             if dialogue.call.ended {
                 return;
             }
+            // A refusal is the end. Noted before it is sent: after a 407 the same call may be asked for again at once.
+            dialogue.call.ended = status.as_bytes().first().is_some_and(|class| *class >= b'3');
             let body = if with_sound {
                 let port = self.sound.local_addr().expect("it is bound").port();
                 format!(
@@ -203,11 +205,7 @@ impl Phones {
         if let Behaviour::Refuses { sip, .. } = behaviour {
             let target = self.redirects.lock().expect("no test panics in it").get(&number).cloned();
             let target = target.unwrap_or_else(|| format!("<sip:+38659900000200@{}>", self.local()));
-            self.answer_with(&id, &format!("{sip} No"), (sip == 302).then_some(target.as_str()), false).await;
-            if let Some(dialogue) = self.dialogues.lock().expect("no test panics in it").get_mut(&id) {
-                dialogue.call.ended = true;
-            }
-            return;
+            return self.answer_with(&id, &format!("{sip} No"), (sip == 302).then_some(target.as_str()), false).await;
         }
         self.answer_with(&id, "200 OK", None, true).await;
         if let Some(dialogue) = self.dialogues.lock().expect("no test panics in it").get_mut(&id) {
@@ -231,9 +229,6 @@ impl Phones {
             _ => "",
         };
         self.answer_with(id, &format!("{status} No{header}"), None, false).await;
-        if let Some(dialogue) = self.dialogues.lock().expect("no test panics in it").get_mut(id) {
-            dialogue.call.ended = true;
-        }
     }
 
     /// The person hangs up.
