@@ -131,6 +131,15 @@ impl Routes {
         let to_come = self.planned.iter().map(|(conference, planned)| planned.saturating_sub(living.get(conference).copied().unwrap_or(0)));
         self.legs.len() + to_come.sum::<usize>()
     }
+
+    /// Nobody has the legs that this conference had. A caller whom its task had taken, and whose taking was refused by the ledger,
+    /// would be nobody's guest and wait for ever: so the next snapshot shows him to the reception as one who has just arrived.
+    fn forget_legs(&mut self, conference: ConferenceId) {
+        let Self { places, legs, .. } = self;
+        for (leg, _) in places.extract_if(|_, of| *of == conference) {
+            legs.remove(&leg);
+        }
+    }
 }
 
 /// A conference's place on a switch, kept free until the conference has an owner; given up when it gets none.
@@ -297,6 +306,7 @@ impl Node {
     /// Events of this conference go to this inbox from now on, and its people have their places here.
     pub(super) fn attach(&self, conference: ConferenceId, room: Room, people: usize, inbox: Inbox) {
         let mut routes = self.routes();
+        routes.forget_legs(conference);
         routes.planned.insert(conference, people);
         routes.rooms.insert(room, inbox.clone());
         routes.conferences.insert(conference, inbox);

@@ -36,6 +36,21 @@ fn who_is_still_to_come_has_a_place() {
 }
 
 #[test]
+fn a_caller_whose_taking_was_not_written_down_is_nobodys_when_his_conference_is_rebuilt() {
+    let (first, second) = (ConferenceId(Uuid::from_u128(1)), ConferenceId(Uuid::from_u128(2)));
+    let (inbox, _messages) = unbounded_channel();
+    let mut routes = Routes::default();
+    let (his, other) = (LegId::derive(first, 0), LegId::derive(second, 0));
+    for (leg, conference) in [(his, first), (other, second)] {
+        routes.legs.insert(leg, inbox.clone());
+        routes.places.insert(leg, conference);
+    }
+    routes.forget_legs(first);
+    assert!(!routes.legs.contains_key(&his) && !routes.places.contains_key(&his));
+    assert!(routes.legs.contains_key(&other) && routes.places.contains_key(&other));
+}
+
+#[test]
 fn a_link_that_never_told_what_the_switch_holds_proves_nothing() {
     let at = |second| Timestamp::from_second(second).unwrap();
     let mut link = LinkState { connected: true, synced: true, booted_at: None, proof: at(100), down_since: None };
