@@ -304,6 +304,7 @@ impl Runtime {
                 });
             }
         }
+        keeper.connection = Some(connection);
         Ok(begun)
     }
 

@@ -26,8 +26,9 @@ export async function openLine(port) {
       }));
       one.on('error', () => {});
       one.on('close', () => later(() => {
-        pairs.delete(pair);
+        // The other end of one that went dumb stays until the line is mended.
         if (!pair.dumb) other.destroy();
+        if (near.destroyed && far.destroyed) pairs.delete(pair);
       }));
     }
     return undefined;

@@ -1,8 +1,9 @@
 //! Two service nodes on one database: who drives the switch, and that any browser reaches any conference through either.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use diesel_async::SimpleAsyncConnection as _;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use serde_json::{Value, json};
 use sklic::clock;
 use sklic::ids::ServiceNodeId;
@@ -200,7 +201,7 @@ async fn a_former_owner_does_no_harm() {
     let mut connection = first.database.connection().await;
     leases::renew(&mut connection, me, name).await.unwrap();
     let steal = "UPDATE switch_leases SET owner = (SELECT id FROM service_nodes WHERE name = 'a third'), epoch = epoch + 1";
-    diesel_async::RunQueryDsl::execute(diesel::sql_query(steal), &mut connection).await.unwrap();
+    RunQueryDsl::execute(diesel::sql_query(steal), &mut connection).await.unwrap();
     // Whether or not the first has noticed: it neither writes nor speaks.
     let leg = first.simulator_leg(&user, &view, ANA).await;
     let end = path(&view, "/end");
@@ -283,11 +284,39 @@ async fn a_former_owner_tells_nothing_of_the_switch_any_more() {
     let mut connection = api.database.connection().await;
     leases::renew(&mut connection, other, name).await.unwrap();
     let steal = "UPDATE switch_leases SET owner = (SELECT id FROM service_nodes WHERE name = 'another'), epoch = epoch + 1";
-    diesel_async::RunQueryDsl::execute(diesel::sql_query(steal), &mut connection).await.unwrap();
+    RunQueryDsl::execute(diesel::sql_query(steal), &mut connection).await.unwrap();
     let all = ["sklic_members", "sklic_legs", "sklic_switch_link_up", "sklic_switch_last_heard_seconds", "sklic_conferences_in_silence"];
     until("it is told by the other alone", async || {
         leases::renew(&mut connection, other, name).await.unwrap();
         tells("sklic_lease_owner", "0") && all.iter().all(|name| tells(name, "0"))
     })
     .await;
+}
+
+/// What a new connection costs (a process of the server, a login) is not paid for every renewal.
+#[tokio::test]
+async fn the_leases_are_renewed_on_one_connection() {
+    let Some(api) = Api::fresh().await else { return };
+    let mut connection = api.database.connection().await;
+    let query = "SELECT a.pid, n.renewed_at::text AS at FROM pg_stat_activity a, service_nodes n \
+        WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.query LIKE '%switch_leases%'";
+    let (mut processes, mut renewals) = (BTreeSet::new(), BTreeSet::new());
+    until("they were renewed six times", async || {
+        let seen: Vec<Backend> = RunQueryDsl::load(diesel::sql_query(query), &mut connection).await.unwrap();
+        for backend in seen {
+            processes.insert(backend.pid);
+            renewals.insert(backend.at);
+        }
+        renewals.len() > 6
+    })
+    .await;
+    assert_eq!(processes.len(), 1, "of the server, one for each connection");
+}
+
+#[derive(diesel::QueryableByName)]
+struct Backend {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    pid: i32,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    at: String,
 }
