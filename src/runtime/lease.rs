@@ -157,7 +157,7 @@ impl Membership {
 
 /// What the keeper of the leases remembers between two looks.
 pub(super) struct Keeper {
-    /// At the first look our own predecessor's switches are taken at once.
+    /// At the first look our own predecessor's switches are taken at once; one that a write of his still uses, at the next.
     first: bool,
     /// Since when every look has succeeded: who was cut off himself calls nobody else dead.
     steady_since: Instant,
@@ -264,6 +264,7 @@ impl Runtime {
         // Only now: what was lost has been given up before anybody may speak again. And before anything that may take its time.
         membership.sure_until.send_replace(sent + TTL);
         let mut begun = Vec::new();
+        let mut in_use = false;
         let settled = keeper.steady_since.elapsed() >= TTL;
         for lease in &seen {
             keeper.watch(lease, sent);
@@ -283,6 +284,8 @@ impl Runtime {
                     {
                         begun.extend(self.gain(&mut connection, lease.switch.clone(), epoch).await?);
                     } else {
+                        // The predecessor's last write may not have ended yet.
+                        in_use |= again;
                         self.ask_for_unheard(&mut keeper.asking, lease);
                     }
                 }
@@ -290,7 +293,7 @@ impl Runtime {
             let driven = if self.inner.nodes.by_name(&lease.switch).is_some() { 1.0 } else { 0.0 };
             metrics::gauge!("sklic_lease_owner", "switch" => lease.switch.clone()).set(driven);
         }
-        keeper.first = false;
+        keeper.first = in_use;
         self.ask_for_share(&mut keeper.asking, &seen);
         if keeper.healed.elapsed() >= HEAL_EVERY {
             keeper.healed = Instant::now();

@@ -7,6 +7,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use serde_json::{Value, json};
 use sklic::clock;
 use sklic::ids::ServiceNodeId;
+use sklic::pbx::Phrase;
 use sklic::runtime::Live;
 use sklic::storage::conferences::{self, Claim};
 use sklic::storage::leases::{self, Fence};
@@ -14,6 +15,7 @@ use sklic::storage::{StorageError, Writer, WriterOptions, crossings};
 use tokio::time::timeout;
 
 use crate::api::{Api, PATIENCE, User};
+use crate::dial_in;
 use crate::smtp::until;
 
 pub const ANA: &str = "+38659900001";
@@ -291,6 +293,28 @@ async fn a_former_owner_tells_nothing_of_the_switch_any_more() {
         tells("sklic_lease_owner", "0") && all.iter().all(|name| tells(name, "0"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_successor_takes_the_switch_as_soon_as_its_predecessors_last_write_has_ended() {
+    let Some(first) = Api::fresh().await else { return };
+    let mut writing = first.database.connection().await;
+    writing.batch_execute("BEGIN; SELECT FROM switch_leases FOR SHARE").await.unwrap();
+    let second = first.again_with(Default::default(), Default::default()).await;
+    let mut watching = first.database.connection().await;
+    let looks = "SELECT 0 AS pid, renewed_at::text AS at FROM service_nodes ORDER BY started_at DESC LIMIT 1";
+    let mut seen = BTreeSet::new();
+    until("the successor has looked twice", async || {
+        let look: Backend = RunQueryDsl::get_result(diesel::sql_query(looks), &mut watching).await.unwrap();
+        seen.insert(look.at);
+        seen.len() > 2
+    })
+    .await;
+    writing.batch_execute("COMMIT").await.unwrap();
+    // The predecessor lives on, as far as anybody can see: its lease does not run out.
+    let leg = dial_in::dials(&second, "013099396", ANA, &["11111111"]);
+    dial_in::hears(&second, leg, Phrase::WrongCode).await;
+    drop(first);
 }
 
 /// What a new connection costs (a process of the server, a login) is not paid for every renewal.
