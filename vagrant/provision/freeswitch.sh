@@ -69,4 +69,8 @@ freeswitch_start() {
 
 freeswitch_stop() { end_process freeswitch TERM 20; }
 
+# Its database lasts as long as the lab is up. What conferences of services leave in it whose own databases are gone is never asked for
+# again, and the list of the rooms of which it holds something is cut at 4 kB.
+freeswitch_forget() { rm -rf "$(freeswitch_state)/db"; }
+
 freeswitch_kill() { end_process freeswitch KILL 5; }

@@ -117,6 +117,7 @@ lab_down() {
     # The switch first: what it says last may still be written down.
     asterisk_stop
     freeswitch_stop
+    freeswitch_forget
     smtp_stop
     sms_stop
     postgres_stop
