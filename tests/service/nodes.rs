@@ -298,14 +298,21 @@ async fn a_former_owner_tells_nothing_of_the_switch_any_more() {
 #[tokio::test]
 async fn a_successor_takes_the_switch_as_soon_as_its_predecessors_last_write_has_ended() {
     let Some(first) = Api::fresh().await else { return };
-    let mut writing = first.database.connection().await;
-    writing.batch_execute("BEGIN; SELECT FROM switch_leases FOR SHARE").await.unwrap();
-    let second = first.again_with(Default::default(), Default::default()).await;
     let mut watching = first.database.connection().await;
-    let looks = "SELECT 0 AS pid, renewed_at::text AS at FROM service_nodes ORDER BY started_at DESC LIMIT 1";
+    let ready = "SELECT count(*)::int4 AS number, '' AS at FROM switch_leases WHERE ready";
+    until("the predecessor has noted that its switch is ready, and writes no more", async || {
+        let noted: Seen = RunQueryDsl::get_result(diesel::sql_query(ready), &mut watching).await.unwrap();
+        noted.number == 1
+    })
+    .await;
+    let mut writing = first.database.connection().await;
+    // However long the looks take on a busy machine.
+    writing.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT FROM switch_leases FOR SHARE").await.unwrap();
+    let second = first.again_with(Default::default(), Default::default()).await;
+    let looks = "SELECT 0 AS number, renewed_at::text AS at FROM service_nodes ORDER BY started_at DESC LIMIT 1";
     let mut seen = BTreeSet::new();
     until("the successor has looked twice", async || {
-        let look: Backend = RunQueryDsl::get_result(diesel::sql_query(looks), &mut watching).await.unwrap();
+        let look: Seen = RunQueryDsl::get_result(diesel::sql_query(looks), &mut watching).await.unwrap();
         seen.insert(look.at);
         seen.len() > 2
     })
@@ -322,14 +329,14 @@ async fn a_successor_takes_the_switch_as_soon_as_its_predecessors_last_write_has
 async fn the_leases_are_renewed_on_one_connection() {
     let Some(api) = Api::fresh().await else { return };
     let mut connection = api.database.connection().await;
-    let query = "SELECT a.pid, n.renewed_at::text AS at FROM pg_stat_activity a, service_nodes n \
+    let query = "SELECT a.pid AS number, n.renewed_at::text AS at FROM pg_stat_activity a, service_nodes n \
         WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.query LIKE '%switch_leases%'";
     let (mut processes, mut renewals) = (BTreeSet::new(), BTreeSet::new());
     until("they were renewed six times", async || {
-        let seen: Vec<Backend> = RunQueryDsl::load(diesel::sql_query(query), &mut connection).await.unwrap();
-        for backend in seen {
-            processes.insert(backend.pid);
-            renewals.insert(backend.at);
+        let seen: Vec<Seen> = RunQueryDsl::load(diesel::sql_query(query), &mut connection).await.unwrap();
+        for one in seen {
+            processes.insert(one.number);
+            renewals.insert(one.at);
         }
         renewals.len() > 6
     })
@@ -338,9 +345,9 @@ async fn the_leases_are_renewed_on_one_connection() {
 }
 
 #[derive(diesel::QueryableByName)]
-struct Backend {
+struct Seen {
     #[diesel(sql_type = diesel::sql_types::Integer)]
-    pid: i32,
+    number: i32,
     #[diesel(sql_type = diesel::sql_types::Text)]
     at: String,
 }
