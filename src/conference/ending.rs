@@ -188,7 +188,8 @@ impl Conference {
         self.on_link_lost(now, last_heard, out);
         // It may have been lost before.
         let Link::Unknown { last_heard: heard } = self.link else { return };
-        for (id, phase, proof_at) in self.convener_last(super::Leg::is_live) {
+        let living = self.convener_last().filter(|leg| leg.is_live()).map(|leg| (leg.id, leg.phase, leg.proof_at));
+        for (id, phase, proof_at) in living.collect::<Vec<_>>() {
             if phase == LegPhase::Queued {
                 self.end_queued(now, id, out);
             } else {
@@ -203,11 +204,11 @@ impl Conference {
         }
     }
 
-    /// These legs with phase and last proof, the convener's last: his end decides about the others.
-    pub(super) fn convener_last(&self, which: impl Fn(&super::Leg) -> bool) -> Vec<(LegId, LegPhase, Timestamp)> {
+    /// All legs, the convener's last: his end decides about the others.
+    pub(super) fn convener_last(&self) -> impl Iterator<Item = &super::Leg> {
         let convener = self.spec.convener.id;
-        let (his, others): (Vec<_>, Vec<_>) = self.legs.values().filter(|leg| which(leg)).partition(|leg| leg.participant == convener);
-        others.into_iter().chain(his).map(|leg| (leg.id, leg.phase, leg.proof_at)).collect()
+        let (his, others): (Vec<_>, Vec<_>) = self.legs.values().partition(|leg| leg.participant == convener);
+        others.into_iter().chain(his)
     }
 
     /// Ends the conference once no leg lives.

@@ -250,7 +250,8 @@ impl Conference {
 
     /// The snapshot after a gap had nothing to say of these legs: each ends as its event told, inside no longer than was seen.
     fn end_the_told(&mut self, now: Timestamp, last_heard: Timestamp, out: &mut Out) {
-        for (id, _, proof_at) in self.convener_last(|leg| leg.is_live() && leg.end_told_at.is_some()) {
+        let told = self.convener_last().filter(|leg| leg.end_told_at.is_some()).map(|leg| (leg.id, leg.proof_at));
+        for (id, proof_at) in told.collect::<Vec<_>>() {
             self.close_leg(now, id, last_heard.max(proof_at), Evidence::Event, out);
         }
     }

@@ -21,20 +21,13 @@ const OVERTAKES: SignedDuration = SignedDuration::from_secs(30);
 #[must_use]
 pub fn reconcile(conference: &Conference, snapshot: &Snapshot, last_proof: Timestamp, now: Timestamp) -> Vec<Input> {
     let mut inputs = Vec::new();
-    // The convener's last: his end decides about the others.
-    let convener = conference.spec().convener.id;
-    let (his, others): (Vec<&Leg>, Vec<&Leg>) = conference.legs().partition(|leg| leg.participant == convener);
-    for leg in others.into_iter().chain(his) {
+    for leg in conference.convener_last() {
         let restarted = snapshot.booted_at > leg.proof_at;
-        if let Some(at) = leg.end_told_at {
-            inputs.push(told(leg, at, snapshot, last_proof));
-            continue;
-        }
         let unknown = !snapshot.legs.contains_key(&leg.id) && !snapshot.ended.contains_key(&leg.id);
         let fresh = now < leg.touched_at + FRESH && (conference.link() == Link::Up || (leg.phase == LegPhase::Dialling && unknown));
         let ahead = leg.proof_at.duration_since(snapshot.at);
         let overtaken = leg.phase != LegPhase::Dialling && ahead > SignedDuration::ZERO && ahead < OVERTAKES;
-        if !restarted && (fresh || overtaken) {
+        if !restarted && (fresh || overtaken) && leg.end_told_at.is_none() {
             continue;
         }
         // A proof that is younger than the picture, or than the switch's own start, comes from a clock that was set: nobody pays for that.
@@ -58,6 +51,14 @@ pub fn reconcile(conference: &Conference, snapshot: &Snapshot, last_proof: Times
 fn present(conference: &Conference, leg: &Leg, held: &LegSnapshot, at: Timestamp, last_proof: Timestamp, inputs: &mut Vec<Input>) {
     let room = conference.spec().room;
     let id = leg.id;
+    if let Some(ended_at) = leg.end_told_at {
+        // The picture was taken before the end that has been told since: what it shows was so, and who is inside in it was so till then.
+        let LegSnapshot { answered_at, joined_at, left_at, .. } = *held;
+        let record = EndRecord { cause: leg.cause, answered_at, joined_at, left_at, at: ended_at };
+        let seen = if matches!(held.phase, LegSnapshotPhase::Inside { .. }) { at } else { leg.proof_at.max(last_proof) };
+        inputs.push(Input::LegGone { leg: id, record: Some(record), at: seen, evidence: Evidence::Event });
+        return;
+    }
     // After a gap whoever waits is taken in hand anew; else only who should have left our hands.
     if held.phase == LegSnapshotPhase::Held && (leg.phase == LegPhase::Greeting || conference.link() != Link::Up) && leg.is_in_hand() {
         inputs.push(Input::StillHeld { leg: id });
@@ -107,29 +108,11 @@ fn present(conference: &Conference, leg: &Leg, held: &LegSnapshot, at: Timestamp
     }
 }
 
-/// The end of a leg that was told after a gap, with what happened before it.
-fn told(leg: &Leg, at: Timestamp, snapshot: &Snapshot, last_proof: Timestamp) -> Input {
-    if let Some(record) = snapshot.ended.get(&leg.id) {
-        return Input::LegGone { leg: leg.id, record: Some(*record), at: record.at, evidence: Evidence::SwitchRecord };
-    }
-    // The picture may have been taken before the end.
-    let alive = snapshot.legs.get(&leg.id).map(|held| EndRecord {
-        cause: leg.cause,
-        answered_at: held.answered_at,
-        joined_at: held.joined_at,
-        left_at: held.left_at,
-        at,
-    });
-    let inside = matches!(snapshot.legs.get(&leg.id), Some(LegSnapshot { phase: LegSnapshotPhase::Inside { .. }, .. }));
-    let seen = if inside { snapshot.at.min(at) } else { leg.proof_at.max(last_proof.min(snapshot.at)) };
-    Input::LegGone { leg: leg.id, record: alive, at: seen, evidence: Evidence::Event }
-}
-
 fn absent(leg: &Leg, snapshot: &Snapshot, last_proof: Timestamp, restarted: bool) -> Input {
     if let Some(record) = snapshot.ended.get(&leg.id) {
         return Input::LegGone { leg: leg.id, record: Some(*record), at: record.at, evidence: Evidence::SwitchRecord };
     }
-    if leg.phase == LegPhase::Dialling && !leg.early_media && !restarted {
+    if leg.phase == LegPhase::Dialling && !leg.early_media && !restarted && leg.end_told_at.is_none() {
         return Input::NeverPlaced { leg: leg.id };
     }
     let at = leg.proof_at.max(last_proof);
